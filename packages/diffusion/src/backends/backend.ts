@@ -1,0 +1,22 @@
+import type { Graph } from "../graph/graph.ts";
+import type { Tensor } from "../graph/tensor.ts";
+
+/**
+ * Something that runs networks. A backend lowers the op vocabulary to its library's form, maps the
+ * weights where they lie, and runs. Everything above this interface is the same on every device.
+ */
+export interface Backend {
+  /** For logs and `kiln doctor`: "ONNX Runtime CPU float32". */
+  readonly name: string;
+  readonly precision: "float32" | "bfloat16" | "float16";
+  compile(graph: Graph): Promise<CompiledGraph>;
+}
+
+/** A network ready to run. Sizes marked by names in the graph's inputs may change from run to run. */
+export interface CompiledGraph {
+  /** Memory that the compiled weights take, in bytes: an estimate for budgets. */
+  readonly weightBytes: number;
+  /** Runs once. The arrays given are not kept; the arrays returned are the caller's. */
+  run(inputs: Readonly<Record<string, Tensor>>): Promise<Readonly<Record<string, Tensor & { data: Float32Array }>>>;
+  dispose(): Promise<void>;
+}

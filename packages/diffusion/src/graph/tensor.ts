@@ -1,0 +1,13 @@
+/** Numbers in JavaScript memory on their way into or out of a network, row-major. */
+export interface Tensor {
+  readonly type: "float32" | "int64";
+  readonly shape: readonly number[];
+  readonly data: Float32Array | BigInt64Array;
+}
+
+/** A float32 tensor; throws when the shape and the number of elements disagree (a bug in Kiln, never a user's). */
+export function floatTensor(data: Float32Array, shape: readonly number[]): Tensor & { data: Float32Array } {
+  const count = shape.reduce((product, size) => product * size, 1);
+  if (count !== data.length) throw new RangeError(`${data.length} numbers do not fill [${shape.join(", ")}]`);
+  return { type: "float32", shape, data };
+}

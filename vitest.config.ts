@@ -1,0 +1,15 @@
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  // Packages are tested from their sources, so that a test never runs against a stale build.
+  resolve: { conditions: ["kiln-source"] },
+  ssr: { resolve: { conditions: ["kiln-source"] } },
+  test: {
+    include: ["packages/*/src/**/*.test.ts", "packages/*/test/**/*.test.ts", "examples/**/*.test.ts"],
+    // Native libraries and real checkpoints: processes of their own, and time enough on two noisy cores.
+    pool: "forks",
+    maxWorkers: 2,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+  },
+});
