@@ -1,5 +1,15 @@
 /** Number types that a checkpoint may store. Every one becomes float32 (or the backend's precision) when it is used. */
-export type StorageType = "float32" | "float16" | "bfloat16" | "float64" | "float8_e4m3fn" | "float8_e5m2" | "int64" | "int32" | "uint8" | "bool";
+export type StorageType =
+  | "float32"
+  | "float16"
+  | "bfloat16"
+  | "float64"
+  | "float8_e4m3fn"
+  | "float8_e5m2"
+  | "int64"
+  | "int32"
+  | "uint8"
+  | "bool";
 
 export const BYTES_PER_ELEMENT: Readonly<Record<StorageType, number>> = {
   float64: 8,
