@@ -1,0 +1,132 @@
+import type { Graph, Node, NodeOf, OpName, Value } from "../../graph/graph.ts";
+import { CONTRIB_DOMAIN, float32Bytes, ModelWriter } from "./model-proto.ts";
+
+/** The model as ONNX Runtime takes it, and what its weights will weigh in memory. */
+export interface LoweredGraph {
+  readonly model: Uint8Array;
+  readonly weightBytes: number;
+}
+
+/** x sigmoid(alpha x): QuickGelu's alpha (Hendrycks and Gimpel, arXiv 1606.08415); with 1 it is SiLU. */
+const QUICK_GELU_ALPHA = 1.702;
+const SILU_ALPHA = 1;
+
+/**
+ * Writes a graph as an ONNX model in float32, channels first: ONNX's own ops, and those of ONNX Runtime's that every CPU has.
+ * Weights stay in their files, in their storage type; a Cast stands behind each that is not float32.
+ */
+export function lowerToOnnx(graph: Graph): LoweredGraph {
+  const lowering = new Lowering(graph.name);
+  for (const input of graph.inputs) lowering.input(input.name, input.type, input.shape, input.value);
+  for (const node of graph.nodes) lowering.lower(node);
+  for (const [name, value] of graph.outputs) lowering.output(name, value);
+  return { model: lowering.writer.finish(), weightBytes: lowering.weightBytes };
+}
+
+type Rules = { readonly [K in OpName]: (node: NodeOf<K>, inputs: readonly string[]) => string };
+
+class Lowering {
+  readonly writer: ModelWriter;
+  weightBytes = 0;
+  readonly #names = new Map<number, string>();
+
+  constructor(name: string) {
+    this.writer = new ModelWriter(name);
+  }
+
+  input(name: string, type: "float32" | "int64", shape: readonly (number | string)[], value: Value): void {
+    this.writer.input(name, type, shape);
+    this.#names.set(value.id, name);
+  }
+
+  output(name: string, value: Value): void {
+    this.writer.output(name, "float32");
+    this.writer.rename(this.#name(value), name);
+  }
+
+  lower(node: Node): void {
+    const rule = this.#rules[node.op] as (node: Node, inputs: readonly string[]) => string;
+    const result = rule(node, node.inputs.map((value) => this.#name(value)));
+    this.#names.set(node.output.id, result);
+  }
+
+  #name(value: Value): string {
+    const name = this.#names.get(value.id);
+    if (name === undefined) throw new Error(`value ${value.id} is used before it is computed`);
+    return name;
+  }
+
+  #contrib(type: string, inputs: readonly string[], attributes: Parameters<ModelWriter["op"]>[2] = {}): string {
+    return this.writer.op(type, inputs, attributes, CONTRIB_DOMAIN);
+  }
+
+  #sigmoidTimes(x: string, alpha: number): string {
+    return this.#contrib("QuickGelu", [x], { alpha: { float: alpha } });
+  }
+
+  readonly #rules: Rules = {
+    weight: ({ attributes: { tensor, shape } }) => {
+      this.weightBytes += float32Bytes(tensor);
+      const [rows = 0, columns = 0] = shape;
+      const stored = this.writer.stored(tensor, tensor.transposed ? [columns, rows] : shape);
+      const cast = tensor.type === "float32" ? stored : this.writer.op("Cast", [stored], { to: 1 });
+      return tensor.transposed ? this.writer.op("Transpose", [cast], { perm: [1, 0] }) : cast;
+    },
+    constant: ({ attributes: { data, shape } }) => this.writer.floats(data, shape),
+    linear: (_, [x = "", weight = "", bias]) => {
+      const product = this.#contrib("FusedMatMul", [x, weight], { transB: 1 });
+      return bias === undefined ? product : this.writer.op("Add", [product, bias]);
+    },
+    conv2d: ({ attributes: { stride, padding } }, inputs) => this.writer.op("Conv", inputs, { strides: [stride, stride], pads: padding }),
+    groupNorm: (node, inputs) => this.#groupNorm(node, inputs),
+    layerNorm: ({ attributes: { epsilon } }, inputs) => this.writer.op("LayerNormalization", inputs, { axis: -1, epsilon: { float: epsilon } }),
+    attention: ({ attributes: { heads, causal } }, inputs) =>
+      this.#contrib("MultiHeadAttention", inputs, { num_heads: heads, unidirectional: causal ? 1 : 0 }),
+    geglu: (_, [x = ""]) => {
+      const [hidden = "", gate = ""] = this.writer.node("Split", [x], { axis: -1, num_outputs: 2 }, "", 2);
+      return this.writer.op("Mul", [hidden, this.#contrib("Gelu", [gate])]);
+    },
+    silu: (_, [x = ""]) => this.#sigmoidTimes(x, SILU_ALPHA),
+    gelu: (_, inputs) => this.#contrib("Gelu", inputs),
+    quickGelu: (_, [x = ""]) => this.#sigmoidTimes(x, QUICK_GELU_ALPHA),
+    relu: (_, inputs) => this.writer.op("Relu", inputs),
+    tanh: (_, inputs) => this.writer.op("Tanh", inputs),
+    add: (_, inputs) => this.writer.op("Add", inputs),
+    multiply: (_, inputs) => this.writer.op("Mul", inputs),
+    scale: ({ attributes: { factor } }, [x = ""]) => this.writer.op("Mul", [x, this.writer.filled(factor, 1)]),
+    concat: ({ attributes: { axis } }, inputs) => this.writer.op("Concat", inputs, { axis }),
+    upsampleLike: (_, [x = "", reference = ""]) => {
+      const outer = this.writer.op("Shape", [x], { start: 0, end: 2 });
+      const sizes = this.writer.op("Concat", [outer, this.#pictureSize(reference)], { axis: 0 });
+      return this.#resize([x, "", "", sizes]);
+    },
+    upsample2x: (_, [x = ""]) => this.#resize([x, "", this.writer.floats(new Float32Array([1, 1, 2, 2]), [4])]),
+    imageToTokens: (_, [x = ""]) => this.writer.op("Transpose", [this.writer.op("Reshape", [x, this.writer.ints([0, 0, -1])])], { perm: [0, 2, 1] }),
+    tokensToImage: ({ attributes: { channels } }, [x = "", reference = ""]) => {
+      const shape = this.writer.op("Concat", [this.writer.ints([0, channels]), this.#pictureSize(reference)], { axis: 0 });
+      return this.writer.op("Reshape", [this.writer.op("Transpose", [x], { perm: [0, 2, 1] }), shape]);
+    },
+    spread: (_, [x = ""]) => this.writer.op("Unsqueeze", [x, this.writer.ints([2, 3])]),
+    pickToken: (_, [x = "", index = ""]) => this.writer.op("GatherND", [x, this.writer.op("Unsqueeze", [index, this.writer.ints([1])])], { batch_dims: 1 }),
+  };
+
+  #pictureSize(image: string): string {
+    return this.writer.op("Shape", [image], { start: 2, end: 4 });
+  }
+
+  #resize(inputs: readonly string[]): string {
+    return this.writer.op("Resize", inputs, { mode: "nearest", coordinate_transformation_mode: "asymmetric", nearest_mode: "floor" });
+  }
+
+  /** No CPU kernel knows groups: each group becomes one channel of an instance normalisation. */
+  #groupNorm(node: NodeOf<"groupNorm">, [x = "", gamma = "", beta = ""]: readonly string[]): string {
+    const { groups, epsilon, silu } = node.attributes;
+    const { writer } = this;
+    const grouped = writer.op("Reshape", [x, writer.ints([0, groups, -1])]);
+    const normed = writer.op("InstanceNormalization", [grouped, writer.filled(1, groups), writer.filled(0, groups)], { epsilon: { float: epsilon } });
+    const image = writer.op("Reshape", [normed, writer.op("Shape", [x])]);
+    const perChannel = (vector: string): string => writer.op("Reshape", [vector, writer.ints([-1, 1, 1])]);
+    const result = writer.op("Add", [writer.op("Mul", [image, perChannel(gamma)]), perChannel(beta)]);
+    return silu ? this.#sigmoidTimes(result, SILU_ALPHA) : result;
+  }
+}

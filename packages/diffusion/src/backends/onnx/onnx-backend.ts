@@ -1,0 +1,83 @@
+import { availableParallelism } from "node:os";
+import { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
+import { KilnError } from "../../errors.ts";
+import type { Graph } from "../../graph/graph.ts";
+import type { Tensor } from "../../graph/tensor.ts";
+import type { Backend, CompiledGraph } from "../backend.ts";
+import { lowerToOnnx } from "./lower.ts";
+
+export interface OnnxBackendOptions {
+  /** Threads for one network. Default: what the machine has. */
+  readonly threads?: number;
+}
+
+/** ONNX Runtime on the CPU in float32: comes with npm, works everywhere, and is the reference for conformance. */
+export function onnxBackend({ threads = availableParallelism() }: OnnxBackendOptions = {}): Backend {
+  return {
+    name: "ONNX Runtime, CPU, float32",
+    precision: "float32",
+    async compile(graph: Graph): Promise<CompiledGraph> {
+      const { model, weightBytes } = lowerToOnnx(graph);
+      const session = await withTypedErrors(graph.name, () => InferenceSession.create(model, sessionOptions(threads)));
+      return new OnnxGraph(graph.name, session, weightBytes);
+    },
+  };
+}
+
+function sessionOptions(threads: number): InferenceSession.SessionOptions {
+  return {
+    executionProviders: ["cpu"],
+    intraOpNumThreads: threads,
+    interOpNumThreads: 1,
+    executionMode: "sequential",
+    graphOptimizationLevel: "all",
+    logSeverityLevel: 3,
+    extra: {
+      // Weights are named by their real paths: the root folder is the one that covers every file and every symlink.
+      session: { model_external_initializers_file_folder_path: "/" },
+    },
+  };
+}
+
+class OnnxGraph implements CompiledGraph {
+  readonly weightBytes: number;
+  readonly #name: string;
+  readonly #session: InferenceSession;
+
+  constructor(name: string, session: InferenceSession, weightBytes: number) {
+    this.#name = name;
+    this.#session = session;
+    this.weightBytes = weightBytes;
+  }
+
+  async run(inputs: Readonly<Record<string, Tensor>>): Promise<Record<string, Tensor & { data: Float32Array }>> {
+    const feeds: Record<string, OrtTensor> = {};
+    for (const [name, { type, data, shape }] of Object.entries(inputs)) feeds[name] = new OrtTensor(type, data, shape);
+    const results = await withTypedErrors(this.#name, () => this.#session.run(feeds));
+    const outputs: Record<string, Tensor & { data: Float32Array }> = {};
+    for (const [name, { data, dims }] of Object.entries(results)) {
+      if (!(data instanceof Float32Array)) throw new KilnError("backend_failed", `ONNX Runtime gave ${name} of ${this.#name} in another type than float32.`);
+      outputs[name] = { type: "float32", shape: dims, data };
+    }
+    return outputs;
+  }
+
+  async dispose(): Promise<void> {
+    await this.#session.release();
+  }
+}
+
+/** Native messages name allocation failures in several ways; all of them mean the same to the user. */
+const OUT_OF_MEMORY = /bad_alloc|failed to allocate|out of memory|bfcarena/i;
+
+async function withTypedErrors<T>(name: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    if (OUT_OF_MEMORY.test(message)) {
+      throw new KilnError("out_of_memory", `The ${name} did not fit into memory. Draw a smaller picture or fewer at once.`, { cause: error });
+    }
+    throw new KilnError("backend_failed", `ONNX Runtime could not run the ${name}: ${message}`, { cause: error });
+  }
+}

@@ -1,0 +1,45 @@
+import type { ClipTextConfig } from "../checkpoint/model-configs.ts";
+import type { Value } from "../graph/graph.ts";
+import { layerNorm, linear } from "./layers.ts";
+import type { Scope } from "./scope.ts";
+
+/** The output that holds the states after `layer` blocks (0: the embeddings themselves). */
+export function hiddenStateName(layer: number): string {
+  return `hidden.${layer}`;
+}
+
+/**
+ * CLIP's text transformer (Radford et al., arXiv 2103.00020), OpenAI's and OpenCLIP's.
+ *
+ * Inputs: `token_embeddings` [N, T, C], rows of the vocabulary's table looked up outside (`text/embedding-table.ts`);
+ * `end_token` int64 [N], where the pooled output is taken.
+ * Outputs: `hidden.K` [N, T, C] for K = 0 .. layers, before the final norm; `last` [N, T, C] after it;
+ * `pooled` [N, projection], the normed state at the end token, projected where the network has a projection.
+ */
+export function clipText(s: Scope, config: ClipTextConfig): void {
+  const { graph } = s;
+  const embeddings = graph.input("token_embeddings", "float32", ["batch", "tokens", config.hiddenSize]);
+  const endToken = graph.input("end_token", "int64", ["batch"]);
+
+  let h = graph.add(embeddings, s.weight("embeddings.position_embedding.weight", [config.maxPositions, config.hiddenSize]));
+  graph.output(hiddenStateName(0), h);
+  for (let i = 0; i < config.layers; i++) {
+    h = encoderLayer(s.at(`encoder.layers.${i}`), h, config);
+    graph.output(hiddenStateName(i + 1), h);
+  }
+  const last = layerNorm(s.at("final_layer_norm"), h, config.layerNormEps);
+  graph.output("last", last);
+  const end = graph.pickToken(last, endToken);
+  graph.output("pooled", s.has("text_projection.weight") ? linear(s.at("text_projection"), end) : end);
+}
+
+function encoderLayer(s: Scope, x: Value, config: ClipTextConfig): Value {
+  const { graph } = s;
+  const normed = layerNorm(s.at("layer_norm1"), x, config.layerNormEps);
+  const [query, key, value] = ["q_proj", "k_proj", "v_proj"].map((name) => linear(s.at(`self_attn.${name}`), normed)) as [Value, Value, Value];
+  const attended = graph.attention(query, key, value, { heads: config.heads, causal: true });
+  const h = graph.add(x, linear(s.at("self_attn.out_proj"), attended));
+  const hidden = linear(s.at("mlp.fc1"), layerNorm(s.at("layer_norm2"), h, config.layerNormEps));
+  const active = config.activation === "gelu" ? graph.gelu(hidden) : graph.quickGelu(hidden);
+  return graph.add(h, linear(s.at("mlp.fc2"), active));
+}
