@@ -28,7 +28,7 @@ export function readCase(path: string): CaseFile {
   let meta: Record<string, unknown> = {};
   for (const [name, entry] of Object.entries(header)) {
     if (name === "__metadata__") {
-      if (isRecord(entry) && typeof entry["case"] === "string") meta = JSON.parse(entry["case"]);
+      if (isRecord(entry) && typeof entry.case === "string") meta = JSON.parse(entry.case);
       continue;
     }
     if (!isTensorEntry(entry)) throw new Error(`${path}: the header's entry for ${name} is not a tensor's`);
@@ -83,7 +83,5 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 }
 
 function isTensorEntry(value: unknown): value is { dtype: string; shape: number[]; data_offsets: [number, number] } {
-  return (
-    isRecord(value) && typeof value["dtype"] === "string" && Array.isArray(value["shape"]) && Array.isArray(value["data_offsets"])
-  );
+  return isRecord(value) && typeof value.dtype === "string" && Array.isArray(value.shape) && Array.isArray(value.data_offsets);
 }
