@@ -111,7 +111,7 @@ function parseAddition(
     return { additionEmbedType: null, additionTimeEmbedDim: null, projectionClassEmbeddingsInputDim: null };
   }
   return {
-    additionEmbedType: reader.oneOf("addition_embed_type", ["text_time"]),
+    additionEmbedType: reader.oneOf<"text_time">("addition_embed_type", ["text_time"]),
     additionTimeEmbedDim: reader.count("addition_time_embed_dim"),
     projectionClassEmbeddingsInputDim: reader.count("projection_class_embeddings_input_dim"),
   };
