@@ -1,0 +1,36 @@
+import { createDenoiser, type Denoiser, logSigmaTable, type PredictionType } from "./denoiser.ts";
+import { TRAINING_STEPS } from "./noise-table.ts";
+import { combine, linspace } from "./vector.ts";
+
+/** A latent consistency model is distilled on this many of the training timesteps (arXiv:2310.04378, section 4.3). */
+const DISTILLED_STEPS = 50;
+const SKIP = TRAINING_STEPS / DISTILLED_STEPS;
+/** sigma_data and the scaling of timesteps in the boundary condition of consistency models. */
+const DATA_DEVIATION = 0.5;
+const TIMESTEP_SCALING = 10;
+
+/**
+ * AUTOMATIC1111's view of a latent consistency model: it knows 50 noise levels, timesteps 19, 39 ... 999,
+ * a sigma between them is taken for the nearest, and the answer passes the boundary condition
+ * `c_skip(t) x + c_out(t) denoised`.
+ */
+export function createLcmDenoiser(prediction: PredictionType, zeroTerminalSnr: boolean): Denoiser {
+  const full = createDenoiser(prediction, zeroTerminalSnr);
+  const sigmas = full.sigmas.filter((_, index) => index % SKIP === SKIP - 1);
+  const table = logSigmaTable(sigmas);
+  const sigmaOf = (timestep: number): number =>
+    table.sigmaOf(Math.min(Math.max((timestep - (SKIP - 1)) / SKIP, 0), DISTILLED_STEPS - 1));
+  const timestepOf = (sigma: number): number => Math.round(table.timestepOf(sigma)) * SKIP + (SKIP - 1);
+  return {
+    sigmas,
+    timestepOf,
+    sigmaOf,
+    uniformSigmas: (n) => linspace(TRAINING_STEPS - 1, SKIP - 1, n).map(sigmaOf),
+    denoised(output, sample, sigma) {
+      const scaled = timestepOf(sigma) * TIMESTEP_SCALING;
+      const skip = DATA_DEVIATION ** 2 / (scaled ** 2 + DATA_DEVIATION ** 2);
+      const out = scaled / Math.sqrt(scaled ** 2 + DATA_DEVIATION ** 2);
+      return combine([out, full.denoised(output, sample, sigma)], [skip, sample]);
+    },
+  };
+}

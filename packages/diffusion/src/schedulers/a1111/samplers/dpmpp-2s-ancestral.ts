@@ -1,0 +1,36 @@
+import { combine } from "../vector.ts";
+import { type Evaluation, remembered, type SigmaSampler, stepsOver } from "./algorithm.ts";
+import { ancestralStep } from "./ancestral-step.ts";
+import { towards } from "./euler.ts";
+
+/** DPM-Solver++(2S) (arXiv:2211.01095, Algorithm 1, r = 1/2) with ancestral noise, as k-diffusion's `sample_dpmpp_2s_ancestral`. */
+export const dpmpp2sAncestral: SigmaSampler = (sigmas, { eta, sNoise }) => ({
+  evaluations: stepsOver(sigmas).flatMap(({ sigma, next }): Evaluation[] => {
+    const { down, up } = ancestralStep(sigma, next, eta);
+    const arrive = (sample: Float32Array, draw: () => Float32Array): Float32Array =>
+      next > 0 && eta > 0 ? combine([1, sample], [sNoise * up, draw()]) : sample;
+    if (down === 0) {
+      const advance: Evaluation["advance"] = ({ sample, prediction, draw }) => ({
+        sample: arrive(towards(sample, prediction, sigma, 0), draw),
+        history: [],
+      });
+      return [{ level: sigma, beginsStep: true, advance }];
+    }
+    const middle = Math.sqrt(sigma * down);
+    return [
+      {
+        level: sigma,
+        beginsStep: true,
+        advance: ({ sample, prediction }) => ({ sample: towards(sample, prediction, sigma, middle), history: [sample] }),
+      },
+      {
+        level: middle,
+        beginsStep: false,
+        advance: ({ prediction, history, draw }) => ({
+          sample: arrive(towards(remembered(history, 1), prediction, sigma, down), draw),
+          history: [],
+        }),
+      },
+    ];
+  }),
+});
