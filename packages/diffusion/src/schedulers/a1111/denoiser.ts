@@ -48,7 +48,7 @@ export function logSigmaTable(sigmas: Float64Array): { timestepOf(sigma: number)
     sigmaOf(position) {
       const low = Math.floor(position);
       const weight = position - low;
-      return Math.fround(Math.exp((1 - weight) * at(low) + weight * at(low + 1)));
+      return Math.fround(Math.exp(Math.fround(Math.fround((1 - weight) * at(low)) + Math.fround(weight * at(low + 1)))));
     },
   };
 }

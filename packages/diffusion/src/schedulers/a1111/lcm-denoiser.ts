@@ -5,6 +5,8 @@ import { combine, linspace } from "./vector.ts";
 /** A latent consistency model is distilled on this many of the training timesteps (arXiv:2310.04378, section 4.3). */
 const DISTILLED_STEPS = 50;
 const SKIP = TRAINING_STEPS / DISTILLED_STEPS;
+/** Even spacings often fall half way between two levels; within float32's rounding of log sigma the lower one is taken, as there. */
+const TIE = 1e-6;
 /** sigma_data and the scaling of timesteps in the boundary condition of consistency models. */
 const DATA_DEVIATION = 0.5;
 const TIMESTEP_SCALING = 10;
@@ -20,7 +22,12 @@ export function createLcmDenoiser(prediction: PredictionType, zeroTerminalSnr: b
   const table = logSigmaTable(sigmas);
   const sigmaOf = (timestep: number): number =>
     table.sigmaOf(Math.min(Math.max((timestep - (SKIP - 1)) / SKIP, 0), DISTILLED_STEPS - 1));
-  const timestepOf = (sigma: number): number => Math.round(table.timestepOf(sigma)) * SKIP + (SKIP - 1);
+  const logs = sigmas.map(Math.log);
+  const timestepOf = (sigma: number): number => {
+    const distances = logs.map((other) => Math.abs(Math.log(sigma) - other));
+    const least = Math.min(...distances) + TIE;
+    return distances.findIndex((distance) => distance <= least) * SKIP + (SKIP - 1);
+  };
   return {
     sigmas,
     timestepOf,

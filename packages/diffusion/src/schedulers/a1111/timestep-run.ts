@@ -55,8 +55,11 @@ function timestepSpace(prediction: PredictionType, bars: Float64Array): Space {
       switch (prediction) {
         case "epsilon":
           return output;
-        case "v_prediction":
-          return combine([Math.sqrt(bar), output], [Math.sqrt(1 - bar), sample]);
+        case "v_prediction": {
+          // AUTOMATIC1111 looks v up at the whole timestep below, also where UniPC asks between two.
+          const below = bars[Math.trunc(level)] ?? 1;
+          return combine([Math.sqrt(below), output], [Math.sqrt(1 - below), sample]);
+        }
         case "sample":
           return combine([1 / Math.sqrt(1 - bar), sample], [-Math.sqrt(bar / (1 - bar)), output]);
       }

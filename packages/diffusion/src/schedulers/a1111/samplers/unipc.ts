@@ -23,7 +23,7 @@ export function unipc(steps: number, start: number, alphaBars: Float64Array): Ev
   const at = (index: number): Place => places[index] ?? placeOf(0, alphaBars);
   const orderOf = (step: number): number => (step < UNIPC_ORDER ? step : Math.min(UNIPC_ORDER, steps + 1 - step));
   return timesteps.slice(0, steps).map((timestep, index) => ({
-    level: timestep,
+    level: Math.fround(timestep),
     beginsStep: true,
     advance({ sample, prediction, history }) {
       const here = at(index);
