@@ -29,8 +29,8 @@ export async function readFolderConfigs(folder: string): Promise<{ family: Famil
   const unetFile = join(folder, "unet", "config.json");
   const unet = parseUNetConfig(await readJsonObject(unetFile), unetFile);
   const index = (await readOptional(join(folder, "model_index.json"))) ?? {};
-  const textEncoder = await readTextEncoder(join(folder, "text_encoder", "config.json"));
-  const textEncoder2 = await readTextEncoder(join(folder, "text_encoder_2", "config.json"));
+  const textEncoder = await readTextEncoder(join(folder, "text_encoder", "config.json"), false);
+  const textEncoder2 = await readTextEncoder(join(folder, "text_encoder_2", "config.json"), true);
   const family = familyOf(unet, index, textEncoder !== undefined);
   const vaeFile = join(folder, "vae", "config.json");
   const vaeJson = await readOptional(vaeFile);
@@ -54,9 +54,9 @@ function familyOf(unet: UNetConfig, index: JsonObject, hasTextEncoder: boolean):
   return index.requires_aesthetics_score === true || !hasTextEncoder ? "sdxl-refiner" : "sdxl";
 }
 
-async function readTextEncoder(file: string): Promise<ClipTextConfig | undefined> {
+async function readTextEncoder(file: string, projected: boolean): Promise<ClipTextConfig | undefined> {
   const json = await readOptional(file);
-  return json === undefined ? undefined : parseClipTextConfig(json, file);
+  return json === undefined ? undefined : parseClipTextConfig(json, file, projected);
 }
 
 async function readOptional(file: string): Promise<JsonObject | undefined> {

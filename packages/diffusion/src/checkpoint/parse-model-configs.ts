@@ -60,9 +60,10 @@ export function parseTinyVaeConfig(json: JsonObject, file: string): TinyVaeConfi
 
 /**
  * `text_encoder/config.json` (CLIPTextModel, CLIPTextModelWithProjection), with transformers' defaults for what it leaves out.
+ * `projected`: the place (`text_encoder_2`) says that there is a projection; otherwise the class does.
  * Errors as for `parseVaeConfig`.
  */
-export function parseClipTextConfig(json: JsonObject, file: string): ClipTextConfig {
+export function parseClipTextConfig(json: JsonObject, file: string, projected = false): ClipTextConfig {
   const reader = new ConfigReader(json, file);
   const hiddenSize = reader.count("hidden_size", 512);
   const heads = reader.count("num_attention_heads", 8);
@@ -76,7 +77,7 @@ export function parseClipTextConfig(json: JsonObject, file: string): ClipTextCon
     heads,
     activation: reader.oneOf("hidden_act", ["quick_gelu", "gelu"], "quick_gelu"),
     layerNormEps: reader.number("layer_norm_eps", 1e-5),
-    projectionDim: hasProjection(reader) ? reader.count("projection_dim", 512) : null,
+    projectionDim: projected || hasProjection(reader) ? reader.count("projection_dim", 512) : null,
     eosTokenId: reader.count("eos_token_id", 49407, 0),
   };
 }

@@ -43,12 +43,12 @@ function renameInHalf(name: string, levels: number): string | undefined {
   if (/^(conv_in|conv_out|conv_norm_out)\./.test(name)) return name;
   if (name.startsWith("norm_out.")) return `conv_${name}`;
   if (/^(down_blocks|up_blocks|mid_block\.resnets)\./.test(name)) return name;
-  const attention = /^mid(?:_block\.attentions\.0|\.attn_1)\.(\w+)\.(weight|bias)$/.exec(name);
+  const attention = /^mid(?:_block\.attentions\.0|\.attn_1)\.(\w+)(\.0)?\.(weight|bias)$/.exec(name);
   if (attention !== null) {
-    const part = ATTENTION.get(attention[1] ?? "");
-    return part === undefined ? undefined : `mid_block.attentions.0.${part}.${attention[2]}`;
+    const [, part = "", zero = "", suffix] = attention;
+    const ours = ATTENTION.get(part) ?? (name.startsWith("mid_block.") ? part + zero : undefined);
+    return ours === undefined ? undefined : `mid_block.attentions.0.${ours}.${suffix}`;
   }
-  if (name.startsWith("mid_block.attentions.0.")) return name;
   const middle = /^mid\.block_([12])\.(.+)$/.exec(name);
   if (middle !== null) return `mid_block.resnets.${Number(middle[1]) - 1}.${shortcut(middle[2] ?? "")}`;
   const level = /^(down|up)\.(\d{1,3})\.(block\.(\d{1,3})|downsample|upsample)\.(.+)$/.exec(name);
