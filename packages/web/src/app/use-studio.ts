@@ -1,0 +1,155 @@
+import { type RefObject, useCallback, useState } from "react";
+import { pictureReferencePath } from "../api/client.ts";
+import { ApiProblem, sentenceOf } from "../api/problem.ts";
+import { type GenerationRequest, isFinished, type Job, type Model } from "../api/types.ts";
+import { type Size, type SourceImage, seedFault, settingsOfPicture, toRequest } from "../features/compose/settings.ts";
+import { clampSide, sizeOfRatio } from "../features/compose/sizes.ts";
+import type { SettingsStore } from "../features/compose/use-settings.ts";
+import { type SourcePicture, useSourcePicture } from "../features/compose/use-source-picture.ts";
+import type { Catalogue } from "../features/connection/use-catalogue.ts";
+import type { Connection } from "../features/connection/use-connection.ts";
+import type { Jobs } from "../features/history/use-jobs.ts";
+import type { StageActions } from "../features/stage/stage.tsx";
+import type { Notice } from "./use-notice.ts";
+
+interface StudioParts {
+  readonly store: SettingsStore;
+  readonly catalogue: Catalogue;
+  readonly connection: Connection;
+  readonly jobs: Jobs;
+  readonly notice: Notice;
+  readonly prompt: RefObject<HTMLTextAreaElement | null>;
+  readonly stage: RefObject<HTMLElement | null>;
+}
+
+export interface Studio {
+  /** The model that the next picture is drawn with. */
+  readonly model: Model | undefined;
+  readonly source: SourcePicture;
+  /** Why the last request was refused. */
+  readonly problem: ApiProblem | undefined;
+  readonly sending: boolean;
+  readonly generate: () => void;
+  /** Absent when the job on the stage is finished, or there is none. */
+  readonly cancel: (() => void) | undefined;
+  readonly show: (job: Job) => void;
+  readonly showOlder: () => void;
+  readonly tryExample: (prompt: string) => void;
+  readonly actions: StageActions;
+}
+
+/** What the person can do, across the form, the stage and the list. */
+export function useStudio({ store, catalogue, connection, jobs, notice, prompt, stage }: StudioParts): Studio {
+  const { settings, change, replace } = store;
+  const sender = useSender(jobs, connection);
+  const model = catalogue.models.find(({ id }) => id === settings.model) ?? ownModel(catalogue.models);
+  const { shown } = jobs;
+
+  const startFrom = useCallback(
+    (source: SourceImage, size: Size) => change({ source, size: fitted(size, model) }),
+    [change, model],
+  );
+  const source = useSourcePicture(startFrom, connection.report);
+  const lookAtStage = (): void => stage.current?.scrollIntoView({ block: "nearest", behavior: motion() });
+  const lookAtForm = (): void => prompt.current?.scrollIntoView({ block: "nearest", behavior: motion() });
+
+  const send = async (request: GenerationRequest): Promise<void> => {
+    if (await sender.send(request)) lookAtStage();
+  };
+  const generate = (): void => {
+    if (settings.prompt.trim() === "") {
+      sender.refuse(new ApiProblem("Write what the picture should show.", 422, "invalid_request", "prompt"));
+      prompt.current?.focus();
+      return;
+    }
+    const fault = settings.seedLocked ? seedFault(settings.seed) : undefined;
+    if (fault !== undefined) sender.refuse(new ApiProblem(fault, 422, "invalid_request", "seed"));
+    else void send(knownModel(toRequest(settings), catalogue));
+  };
+
+  return {
+    model,
+    source,
+    problem: sender.problem,
+    sending: sender.sending,
+    generate,
+    cancel: shown !== undefined && !isFinished(shown) ? () => void jobs.cancel(shown.id).catch(notice.fail) : undefined,
+    show: (job) => {
+      jobs.show(job.id);
+      lookAtStage();
+    },
+    showOlder: () => void jobs.showOlder().catch(notice.fail),
+    tryExample: (example) => {
+      change({ prompt: example });
+      void send(knownModel(toRequest({ ...settings, prompt: example }), catalogue));
+    },
+    actions: {
+      onAgain: (job) => void send(job.request),
+      onReuse: (job, picture) => {
+        replace(settingsOfPicture(job, picture, pictureReferencePath));
+        notice.say("The form holds this picture's settings, with its seed kept.");
+        lookAtForm();
+      },
+      onUseAsImage: (picture) => {
+        const { id, thumbnailUrl, width, height } = picture;
+        change({ source: { reference: `image:${id}`, url: thumbnailUrl, width, height }, size: { width, height } });
+        notice.say("The next picture starts from this one.");
+        lookAtForm();
+      },
+      onFavorite: (job, favorite) => void jobs.setFavorite(job, favorite).catch(notice.fail),
+      onRemove: (job) => jobs.remove(job.id),
+    },
+  };
+}
+
+interface Sender {
+  readonly problem: ApiProblem | undefined;
+  readonly sending: boolean;
+  readonly refuse: (problem: ApiProblem) => void;
+  /** True when the service took the request. */
+  readonly send: (request: GenerationRequest) => Promise<boolean>;
+}
+
+function useSender({ submit }: Jobs, { report }: Connection): Sender {
+  const [problem, setProblem] = useState<ApiProblem>();
+  const [sending, setSending] = useState(false);
+  const send = async (request: GenerationRequest): Promise<boolean> => {
+    // A second press while the first is on its way is the same wish.
+    if (sending) return false;
+    setSending(true);
+    setProblem(undefined);
+    try {
+      await submit(request);
+      return true;
+    } catch (error) {
+      setProblem(error instanceof ApiProblem ? error : new ApiProblem(sentenceOf(error), 0));
+      report(error);
+      return false;
+    } finally {
+      setSending(false);
+    }
+  };
+  return { problem, sending, refuse: setProblem, send };
+}
+
+function ownModel(models: readonly Model[]): Model | undefined {
+  return models.find(({ isDefault }) => isDefault) ?? models.find(({ loaded }) => loaded) ?? models[0];
+}
+
+/** Without a model that the service no longer has: the form shows the default one then, and that is what must be asked for. */
+function knownModel(request: GenerationRequest, { models, epoch }: Catalogue): GenerationRequest {
+  if (epoch === undefined || models.some(({ id }) => id === request.model)) return request;
+  const { model: _, ...rest } = request;
+  return rest;
+}
+
+/** The size for a picture that starts from another: as the other when that is small enough for the model, else of its shape. */
+function fitted({ width, height }: Size, model: Model | undefined): Size {
+  if (model === undefined) return { width: clampSide(width), height: clampSide(height) };
+  const fits = width * height <= model.width * model.height && width % 8 === 0 && height % 8 === 0;
+  return fits && 2 * width * height >= model.width * model.height ? { width, height } : sizeOfRatio(model, width / height);
+}
+
+function motion(): ScrollBehavior {
+  return matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth";
+}

@@ -1,0 +1,60 @@
+import { useCallback, useEffect, useRef, useState } from "react";
+import { readSystemState } from "../../api/client.ts";
+import { ApiProblem } from "../../api/problem.ts";
+import type { System } from "../../api/types.ts";
+
+/** While all is well: often enough for the queue's length in the header to be true. */
+const WATCH_MILLISECONDS = 10_000;
+/** While the service is away: a restart takes seconds, so the page is back soon after it. */
+const RETRY_MILLISECONDS = 2_000;
+
+export interface Connection {
+  readonly lost: boolean;
+  /** Grows each time that the service answers again after a loss: what was read before may be old. */
+  readonly epoch: number;
+  readonly system: System | undefined;
+  /** To be told of any failed request; only a missing answer counts as a loss. */
+  readonly report: (error: unknown) => void;
+}
+
+/** Watches whether the service answers. */
+export function useConnection(): Connection {
+  const [lost, setLost] = useState(false);
+  const [epoch, setEpoch] = useState(0);
+  const [system, setSystem] = useState<System>();
+  const wasLost = useRef(false);
+
+  const report = useCallback((error: unknown) => {
+    if (!(error instanceof ApiProblem && error.isConnection)) return;
+    wasLost.current = true;
+    setLost(true);
+  }, []);
+
+  useEffect(() => {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    let stopped = false;
+    const look = async (): Promise<void> => {
+      clearTimeout(timer);
+      try {
+        if (document.visibilityState === "visible" || wasLost.current) setSystem(await readSystemState());
+        if (stopped) return;
+        if (wasLost.current) setEpoch((before) => before + 1);
+        wasLost.current = false;
+        setLost(false);
+      } catch (error) {
+        report(error);
+      }
+      if (!stopped) timer = setTimeout(look, lost ? RETRY_MILLISECONDS : WATCH_MILLISECONDS);
+    };
+    const lookNow = (): void => void look();
+    lookNow();
+    addEventListener("online", lookNow);
+    return () => {
+      stopped = true;
+      clearTimeout(timer);
+      removeEventListener("online", lookNow);
+    };
+  }, [lost, report]);
+
+  return { lost, epoch, system, report };
+}
