@@ -1,0 +1,80 @@
+import { crc32, deflateSync } from "node:zlib";
+import sharp from "sharp";
+import { describe, expect, it } from "vitest";
+import { encodePng } from "./encode.ts";
+import { encodePngWithMetadata, readPictureMetadata } from "./picture-metadata.ts";
+import { addPngTexts, MAX_PNG_TEXT_BYTES, readPngTexts } from "./png-text.ts";
+import { testPicture } from "./test-picture.ts";
+
+const picture = testPicture(20, 10);
+
+/** A chunk as a stranger may write it. */
+function chunk(type: string, data: Buffer, checksum?: number): Buffer {
+  const body = Buffer.concat([Buffer.from(type, "latin1"), data]);
+  const frame = Buffer.alloc(8);
+  frame.writeUInt32BE(data.length, 0);
+  frame.writeUInt32BE(checksum ?? crc32(body), 4);
+  return Buffer.concat([frame.subarray(0, 4), body, frame.subarray(4)]);
+}
+
+async function pngWith(...chunks: Buffer[]): Promise<Uint8Array> {
+  const png = await encodePng(picture);
+  return Buffer.concat([png.subarray(0, 33), ...chunks, png.subarray(33)]);
+}
+
+describe("PNG texts", () => {
+  it("are read back as they were written, in Latin-1, in UTF-8 and long", async () => {
+    const texts = [
+      { keyword: "parameters", text: "a café\nSteps: 20" },
+      { keyword: "kiln", text: "日本 😀" },
+      { keyword: "long", text: "é–".repeat(5000) },
+    ];
+    const png = await encodePng(picture, texts);
+    expect([...readPngTexts(png)]).toEqual(texts.map(({ keyword, text }) => [keyword, text]));
+    expect(new Uint8Array(await sharp(png).raw().toBuffer())).toEqual(picture.data);
+  });
+
+  it("are what other programs read", async () => {
+    const { comments } = await sharp(await encodePng(picture, [{ keyword: "parameters", text: "a cat" }])).metadata();
+    expect(comments).toEqual([{ keyword: "parameters", text: "a cat" }]);
+  });
+
+  it("reads compressed texts", async () => {
+    const png = await pngWith(chunk("zTXt", Buffer.concat([Buffer.from("a\0\0"), deflateSync("text")])));
+    expect(readPngTexts(png).get("a")).toBe("text");
+  });
+
+  it("leaves out a bomb, a wrong checksum, a broken stream and a text without an end, and keeps the rest", async () => {
+    const bomb = deflateSync(Buffer.alloc(MAX_PNG_TEXT_BYTES + 1));
+    const png = await pngWith(
+      chunk("zTXt", Buffer.concat([Buffer.from("bomb\0\0"), bomb])),
+      chunk("tEXt", Buffer.from("sum\0text"), 1),
+      chunk("zTXt", Buffer.from("broken\0\0xyz")),
+      chunk("tEXt", Buffer.from("endless")),
+      chunk("iTXt", Buffer.from("short\0\0")),
+      chunk("tEXt", Buffer.from("good\0text")),
+    );
+    expect([...readPngTexts(png)]).toEqual([["good", "text"]]);
+  });
+
+  it("survive any cut", async () => {
+    const png = await encodePng(picture, [{ keyword: "a", text: "b" }]);
+    for (let length = 0; length < 60; length++) expect(readPngTexts(png.subarray(0, length)).size).toBeLessThanOrEqual(1);
+  });
+
+  it("are not added to what is no PNG", () => {
+    expect(() => addPngTexts(Buffer.from("hello"), [])).toThrow(expect.objectContaining({ code: "picture_invalid" }));
+  });
+});
+
+describe("picture metadata", () => {
+  it("comes back", async () => {
+    const metadata = { parameters: "a cat\nSteps: 1", kiln: { seed: "1", sizes: [1, 2] } };
+    expect(readPictureMetadata(await encodePngWithMetadata(picture, metadata))).toEqual(metadata);
+  });
+
+  it("is empty where there is none, and where it is not JSON", async () => {
+    expect(readPictureMetadata(await encodePng(picture, [{ keyword: "kiln", text: "{" }]))).toEqual({});
+    expect(readPictureMetadata(Buffer.from("hello"))).toEqual({});
+  });
+});

@@ -1,0 +1,51 @@
+import { resizeLanczos } from "./lanczos.ts";
+import { channelsOf, checkPictureSize, type MaskPicture, type Picture } from "./picture.ts";
+
+/**
+ * What to do when the shapes differ: `stretch` to the new shape; `cover` the new size and cut what hangs over, equally
+ * on both sides; `contain` the whole picture with black bars.
+ */
+export type ResizeMode = "stretch" | "cover" | "contain";
+
+interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
+/**
+ * Resizes with Pillow's Lanczos. `stretch` and `cover` give the bytes of diffusers' VaeImageProcessor ("default", "crop").
+ * @throws KilnError `picture_invalid` where the new size is no picture's.
+ */
+export function resizePicture<T extends Picture | MaskPicture>(
+  picture: T,
+  width: number,
+  height: number,
+  mode: ResizeMode = "stretch",
+) {
+  checkPictureSize(width, height, "The new size");
+  if (mode === "stretch") return resizeLanczos(picture, width, height);
+  const inner = innerSize(picture, { width, height }, mode);
+  checkPictureSize(inner.width, inner.height, "The resized picture");
+  const left = Math.floor(width / 2) - Math.floor(inner.width / 2);
+  const top = Math.floor(height / 2) - Math.floor(inner.height / 2);
+  return paste(resizeLanczos(picture, inner.width, inner.height), { width, height }, left, top);
+}
+
+function innerSize(picture: Size, size: Size, mode: "cover" | "contain"): Size {
+  const wider = size.width / size.height > picture.width / picture.height;
+  const byWidth = { width: size.width, height: Math.max(1, Math.floor((picture.height * size.width) / picture.width)) };
+  const byHeight = { width: Math.max(1, Math.floor((picture.width * size.height) / picture.height)), height: size.height };
+  return wider === (mode === "cover") ? byWidth : byHeight;
+}
+
+/** Lays `picture` on black of `size` with its corner at (left, top); what hangs over is cut. */
+function paste(picture: Picture | MaskPicture, size: Size, left: number, top: number) {
+  const channels = channelsOf(picture);
+  const data = new Uint8Array(size.width * size.height * channels);
+  const [from, to] = [Math.max(0, -left), Math.min(picture.width, size.width - left)];
+  for (let y = Math.max(0, -top); y < Math.min(picture.height, size.height - top); y++) {
+    const row = picture.data.subarray((y * picture.width + from) * channels, (y * picture.width + to) * channels);
+    data.set(row, ((y + top) * size.width + left + from) * channels);
+  }
+  return { width: size.width, height: size.height, data };
+}
