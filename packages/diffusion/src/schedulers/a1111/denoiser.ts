@@ -1,5 +1,6 @@
+import { weightedSum } from "../arithmetic.ts";
+import { linspace } from "./linspace.ts";
 import { alphaBars } from "./noise-table.ts";
-import { combine, linspace } from "./vector.ts";
 
 /** What the network's answer is an estimate of. */
 export type PredictionType = "epsilon" | "v_prediction" | "sample";
@@ -57,9 +58,9 @@ export function logSigmaTable(sigmas: Float64Array): { timestepOf(sigma: number)
 function denoise(prediction: PredictionType, output: Float32Array, sample: Float32Array, sigma: number): Float32Array {
   switch (prediction) {
     case "epsilon":
-      return combine([1, sample], [-sigma, output]);
+      return weightedSum([1, sample], [-sigma, output]);
     case "v_prediction":
-      return combine([1 / (sigma * sigma + 1), sample], [-sigma / Math.sqrt(sigma * sigma + 1), output]);
+      return weightedSum([1 / (sigma * sigma + 1), sample], [-sigma / Math.sqrt(sigma * sigma + 1), output]);
     case "sample":
       return output.slice();
   }

@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import type { SchedulerState } from "../scheduler.ts";
-import { type A1111Run, createA1111Sampler } from "./sampler.ts";
+import type { A1111Run } from "./run.ts";
+import { createA1111Sampler } from "./sampler.ts";
 
 /**
  * Runs over a made-up network of six numbers; `final` and `between` were computed by k-diffusion 0.1.1's own samplers (and by

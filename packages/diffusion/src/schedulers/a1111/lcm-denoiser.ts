@@ -1,6 +1,7 @@
+import { weightedSum } from "../arithmetic.ts";
 import { createDenoiser, type Denoiser, logSigmaTable, type PredictionType } from "./denoiser.ts";
+import { linspace } from "./linspace.ts";
 import { TRAINING_STEPS } from "./noise-table.ts";
-import { combine, linspace } from "./vector.ts";
 
 /** A latent consistency model is distilled on this many of the training timesteps (arXiv:2310.04378, section 4.3). */
 const DISTILLED_STEPS = 50;
@@ -37,7 +38,7 @@ export function createLcmDenoiser(prediction: PredictionType, zeroTerminalSnr: b
       const scaled = timestepOf(sigma) * TIMESTEP_SCALING;
       const skip = DATA_DEVIATION ** 2 / (scaled ** 2 + DATA_DEVIATION ** 2);
       const out = scaled / Math.sqrt(scaled ** 2 + DATA_DEVIATION ** 2);
-      return combine([out, full.denoised(output, sample, sigma)], [skip, sample]);
+      return weightedSum([out, full.denoised(output, sample, sigma)], [skip, sample]);
     },
   };
 }

@@ -13,6 +13,8 @@ export interface A1111Sampler {
   readonly secondOrder: boolean;
   /** Draws its noise from a Brownian path of its own, which the run's seed determines. */
   readonly brownianNoise: boolean;
+  /** Noise after the first draw comes from the seed plus AUTOMATIC1111's "eta noise seed delta", where its user sets one. */
+  readonly usesEtaNoiseSeedDelta: boolean;
   /** Counts in timesteps and ignores the schedule. */
   readonly ignoresSchedule: boolean;
   /** The eta of a request that names none. */
@@ -35,25 +37,31 @@ export const A1111_SAMPLERS = [
   sampler("DPM++ SDE", ["k_dpmpp_sde"], { automatic: "karras", secondOrder: true, brownianNoise: true, defaultEta: 1 }),
   sampler("DPM++ 2M SDE", ["k_dpmpp_2m_sde"], { automatic: "exponential", brownianNoise: true, defaultEta: 1 }),
   sampler("DPM++ 2M SDE Heun", ["k_dpmpp_2m_sde_heun"], { automatic: "exponential", brownianNoise: true, defaultEta: 1 }),
-  sampler("DPM++ 2S a", ["k_dpmpp_2s_a", "k_dpmpp_2s_ancestral"], { automatic: "karras", secondOrder: true, defaultEta: 1 }),
+  sampler("DPM++ 2S a", ["k_dpmpp_2s_a"], {
+    automatic: "karras",
+    secondOrder: true,
+    usesEtaNoiseSeedDelta: true,
+    defaultEta: 1,
+  }),
   sampler("DPM++ 3M SDE", ["k_dpmpp_3m_sde"], {
     automatic: "exponential",
     discardsNextToLastSigma: true,
     brownianNoise: true,
     defaultEta: 1,
   }),
-  sampler("Euler a", ["k_euler_a", "k_euler_ancestral"], { defaultEta: 1 }),
+  sampler("Euler a", ["k_euler_a", "k_euler_ancestral"], { usesEtaNoiseSeedDelta: true, defaultEta: 1 }),
   sampler("Euler", ["k_euler"], {}),
   sampler("LMS", ["k_lms"], {}),
   sampler("Heun", ["k_heun"], { secondOrder: true }),
   sampler("DPM2", ["k_dpm_2"], { automatic: "karras", discardsNextToLastSigma: true, secondOrder: true }),
-  sampler("DPM2 a", ["k_dpm_2_a", "k_dpm_2_ancestral"], {
+  sampler("DPM2 a", ["k_dpm_2_a"], {
     automatic: "karras",
     discardsNextToLastSigma: true,
     secondOrder: true,
+    usesEtaNoiseSeedDelta: true,
     defaultEta: 1,
   }),
-  sampler("DPM fast", ["k_dpm_fast"], { defaultEta: 1 }),
+  sampler("DPM fast", ["k_dpm_fast"], { usesEtaNoiseSeedDelta: true, defaultEta: 1 }),
   sampler("Restart", ["restart"], { automatic: "karras", secondOrder: true }),
   sampler("DDIM", ["ddim"], { ignoresSchedule: true }),
   sampler("PLMS", ["plms"], { ignoresSchedule: true }),
@@ -122,6 +130,22 @@ export function a1111Sampler(name: A1111SamplerName): A1111Sampler {
   return found;
 }
 
+/** A sampler's options as AUTOMATIC1111's API lists them: strings by its own keys, what is not set left out. */
+export function a1111SamplerOptions(name: A1111SamplerName): Record<string, string> {
+  const found = a1111Sampler(name);
+  const flags = {
+    discard_next_to_last_sigma: found.discardsNextToLastSigma,
+    second_order: found.secondOrder,
+    brownian_noise: found.brownianNoise,
+    uses_ensd: found.usesEtaNoiseSeedDelta,
+  };
+  return {
+    ...(found.automatic === "uniform" ? {} : { scheduler: found.automatic }),
+    ...Object.fromEntries(Object.entries(flags).flatMap(([key, set]) => (set ? [[key, "True"]] : []))),
+    ...(name === "DPM++ 2M SDE Heun" ? { solver_type: "heun" } : {}),
+  };
+}
+
 /** The schedule that "automatic" means for a sampler; any other is itself. */
 export function scheduleFor({ sampler: name, schedule: asked }: A1111Names): A1111ScheduleName {
   if (asked !== "automatic") return asked;
@@ -140,6 +164,7 @@ function sampler<const Name extends string>(
     discardsNextToLastSigma: false,
     secondOrder: false,
     brownianNoise: false,
+    usesEtaNoiseSeedDelta: false,
     ignoresSchedule: false,
     defaultEta: 0,
     ...options,
@@ -166,12 +191,13 @@ function splitJoined(name: string): { sampler: string; schedule: (typeof A1111_S
   return { sampler: plain, schedule: undefined };
 }
 
-/** Samplers are also found by k-diffusion's own names: an alias without its leading "k_", or with "sample_" in its place. */
+/** Samplers are also found by k-diffusion's own names: an alias without its leading "k_", or with "sample_" there, and "ancestral" for "a". */
 function findSampler(name: string): (typeof A1111_SAMPLERS)[number] | undefined {
   const wanted = name
     .trim()
     .toLowerCase()
-    .replace(/^sample_/, "");
+    .replace(/^sample_/, "")
+    .replace(/_ancestral$/, "_a");
   return A1111_SAMPLERS.find(
     (entry) => entry.name.toLowerCase() === wanted || entry.aliases.some((alias) => alias === wanted || alias === `k_${wanted}`),
   );

@@ -1,5 +1,6 @@
-import type { NoiseDraw, SchedulerState, SchedulerStep } from "../scheduler.ts";
-import type { A1111Scheduler } from "./sampler.ts";
+import type { BrownianInterval, NoiseDraw, SchedulerState, SchedulerStep } from "../scheduler.ts";
+import { TRAINING_STEPS } from "./noise-table.ts";
+import type { A1111Scheduler } from "./run.ts";
 import type { Plan } from "./samplers/algorithm.ts";
 
 /** How the two kinds of run, in sigmas and in timesteps, read samples and the network's answers. */
@@ -22,7 +23,7 @@ export interface PlannedRun {
   readonly initNoiseSigma: number;
   readonly sigmas: readonly number[];
   readonly runSigmas: readonly number[];
-  readonly brownianRange: { readonly sigmaMin: number; readonly sigmaMax: number } | undefined;
+  readonly brownian: BrownianInterval | undefined;
 }
 
 /** Runs a plan behind the interface of all schedulers. */
@@ -45,7 +46,8 @@ export function planScheduler(run: PlannedRun): A1111Scheduler {
     runSigmas: Float64Array.from(run.runSigmas),
     order: evaluations.some(({ beginsStep }) => !beginsStep) ? 2 : 1,
     initNoiseSigma: run.initNoiseSigma,
-    brownianRange: run.brownianRange,
+    trainTimesteps: TRAINING_STEPS,
+    ...(run.brownian === undefined ? {} : { brownian: run.brownian }),
     begin,
     addNoise: (clean, noise, index) => space.addNoise(clean, noise, levelBefore(index)),
     scaleModelInput: (sample, { index }) => space.scaleInput(sample, at(index).level),

@@ -1,22 +1,23 @@
 import { KilnError } from "../../errors.ts";
+import { weightedSum } from "../arithmetic.ts";
 import { createDenoiser, type Denoiser } from "./denoiser.ts";
 import { createLcmDenoiser } from "./lcm-denoiser.ts";
 import { a1111Sampler, scheduleFor } from "./names.ts";
 import type { ResolvedOptions } from "./options.ts";
 import { planScheduler, type Space } from "./plan-scheduler.ts";
-import { type A1111Run, type A1111Scheduler, encodedSteps } from "./sampler.ts";
+import type { A1111Run, A1111Scheduler, RunLength } from "./run.ts";
 import type { Plan } from "./samplers/algorithm.ts";
 import { dpmFast } from "./samplers/dpm-fast.ts";
 import { SIGMA_SAMPLERS } from "./samplers/registry.ts";
 import { SCHEDULES } from "./schedules/registry.ts";
-import { combine } from "./vector.ts";
 
 /** Plans a run of k-diffusion's samplers: the schedule's sigmas, the part of them that is run, and the evaluations. */
-export function planSigmaRun(run: A1111Run, options: ResolvedOptions): A1111Scheduler {
+export function planSigmaRun(run: A1111Run, length: RunLength, options: ResolvedOptions): A1111Scheduler {
   const makeDenoiser = run.sampler === "LCM" ? createLcmDenoiser : createDenoiser;
   const denoiser = makeDenoiser(run.predictionType ?? "epsilon", run.zeroTerminalSnr ?? false);
-  const sigmas = sigmasOf(run, options, denoiser);
-  const runSigmas = run.strength === undefined ? sigmas : sigmas.slice(run.steps - encodedSteps(run.strength, run.steps) - 1);
+  const { scheduleSteps, encodedSteps } = length;
+  const sigmas = sigmasOf(run, scheduleSteps, options, denoiser);
+  const runSigmas = encodedSteps === undefined ? sigmas : sigmas.slice(scheduleSteps - encodedSteps - 1);
   const first = runSigmas[0] ?? 0;
   const { brownianNoise } = a1111Sampler(run.sampler);
   return planScheduler({
@@ -27,14 +28,14 @@ export function planSigmaRun(run: A1111Run, options: ResolvedOptions): A1111Sche
     sigmas,
     runSigmas,
     // The path spans the whole schedule, so that image to image sees the same path as a whole run.
-    brownianRange: brownianNoise
+    brownian: brownianNoise
       ? { sigmaMin: Math.min(...sigmas.filter((sigma) => sigma > 0)), sigmaMax: Math.max(...sigmas) }
       : undefined,
   });
 }
 
 /** The schedule's sigmas in float32, with a step more asked for and its sigma before the last left out where the sampler does so. */
-function sigmasOf(run: A1111Run, options: ResolvedOptions, denoiser: Denoiser): number[] {
+function sigmasOf(run: A1111Run, steps: number, options: ResolvedOptions, denoiser: Denoiser): number[] {
   const discard = options.discardNextToLastSigma || a1111Sampler(run.sampler).discardsNextToLastSigma;
   const name = scheduleFor(run);
   const sigmaMin = options.sigmaMin ?? denoiser.sigmas.at(0) ?? 0;
@@ -43,7 +44,7 @@ function sigmasOf(run: A1111Run, options: ResolvedOptions, denoiser: Denoiser): 
     const message = `sigmaMin (${sigmaMin}) must lie below sigmaMax (${sigmaMax}); leave both out for the model's own.`;
     throw new KilnError("invalid_request", message, { subject: "sigmaMin" });
   }
-  const n = run.steps + (discard ? 1 : 0);
+  const n = steps + (discard ? 1 : 0);
   const { betaAlpha, betaBeta, rho } = options;
   const plain =
     name === "automatic"
@@ -72,9 +73,9 @@ function planDpmFast(run: A1111Run, options: ResolvedOptions, denoiser: Denoiser
 function sigmaSpace(denoiser: Denoiser): Space {
   return {
     timestepOf: denoiser.timestepOf,
-    scaleInput: (sample, sigma) => combine([1 / Math.sqrt(sigma * sigma + 1), sample]),
+    scaleInput: (sample, sigma) => weightedSum([1 / Math.sqrt(sigma * sigma + 1), sample]),
     predict: denoiser.denoised,
     original: (prediction) => prediction,
-    addNoise: (clean, noise, sigma) => combine([1, clean], [sigma, noise]),
+    addNoise: (clean, noise, sigma) => weightedSum([1, clean], [sigma, noise]),
   };
 }

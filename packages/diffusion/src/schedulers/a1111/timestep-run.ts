@@ -1,21 +1,25 @@
 import { KilnError } from "../../errors.ts";
+import { weightedSum } from "../arithmetic.ts";
 import type { PredictionType } from "./denoiser.ts";
 import { alphaBars, TRAINING_STEPS } from "./noise-table.ts";
 import type { ResolvedOptions } from "./options.ts";
 import { planScheduler, type Space } from "./plan-scheduler.ts";
-import { type A1111Run, type A1111Scheduler, encodedSteps } from "./sampler.ts";
+import type { A1111Run, A1111Scheduler, RunLength } from "./run.ts";
 import type { Evaluation } from "./samplers/algorithm.ts";
 import { ddim } from "./samplers/ddim.ts";
 import { plms } from "./samplers/plms.ts";
 import { ddimTimesteps } from "./samplers/timesteps.ts";
 import { UNIPC_ORDER, unipc } from "./samplers/unipc.ts";
-import { combine } from "./vector.ts";
 
 /** Plans a run of DDIM, PLMS or UniPC, whose samples have variance 1 throughout and whose levels are timesteps. */
-export function planTimestepRun(run: A1111Run, options: ResolvedOptions): A1111Scheduler {
+export function planTimestepRun(
+  run: A1111Run,
+  { scheduleSteps, encodedSteps }: RunLength,
+  options: ResolvedOptions,
+): A1111Scheduler {
   const bars = alphaBars(run.zeroTerminalSnr ?? false).map(Math.fround);
-  const all = ddimTimesteps(run.steps);
-  const encoded = run.strength === undefined ? all.length : encodedSteps(run.strength, run.steps);
+  const all = ddimTimesteps(scheduleSteps);
+  const encoded = encodedSteps ?? all.length;
   const timesteps = all.slice(0, encoded);
   const last = all.at(-1) ?? TRAINING_STEPS - 1;
   return planScheduler({
@@ -26,7 +30,7 @@ export function planTimestepRun(run: A1111Run, options: ResolvedOptions): A1111S
     initNoiseSigma: 1,
     sigmas: [],
     runSigmas: [],
-    brownianRange: undefined,
+    brownian: undefined,
   });
 }
 
@@ -58,14 +62,14 @@ function timestepSpace(prediction: PredictionType, bars: Float64Array): Space {
         case "v_prediction": {
           // AUTOMATIC1111 looks v up at the whole timestep below, also where UniPC asks between two.
           const below = bars[Math.trunc(level)] ?? 1;
-          return combine([Math.sqrt(below), output], [Math.sqrt(1 - below), sample]);
+          return weightedSum([Math.sqrt(below), output], [Math.sqrt(1 - below), sample]);
         }
         case "sample":
-          return combine([1 / Math.sqrt(1 - bar), sample], [-Math.sqrt(bar / (1 - bar)), output]);
+          return weightedSum([1 / Math.sqrt(1 - bar), sample], [-Math.sqrt(bar / (1 - bar)), output]);
       }
     },
     original: (epsilon, sample, level) =>
-      combine([1 / Math.sqrt(barAt(level)), sample], [-Math.sqrt(1 / barAt(level) - 1), epsilon]),
-    addNoise: (clean, noise, level) => combine([Math.sqrt(barAt(level)), clean], [Math.sqrt(1 - barAt(level)), noise]),
+      weightedSum([1 / Math.sqrt(barAt(level)), sample], [-Math.sqrt(1 / barAt(level) - 1), epsilon]),
+    addNoise: (clean, noise, level) => weightedSum([Math.sqrt(barAt(level)), clean], [Math.sqrt(1 - barAt(level)), noise]),
   };
 }

@@ -1,5 +1,5 @@
+import { weightedSum } from "../../arithmetic.ts";
 import type { NoiseDraw } from "../../scheduler.ts";
-import { combine } from "../vector.ts";
 import { type SamplerOptions, stepsOver } from "./algorithm.ts";
 
 /** A step whose noise level is first raised to `sigmaHat`. */
@@ -29,7 +29,7 @@ export function churned(
     const sigmaHat = raised[index];
     if (gamma === 0 || sigmaHat === undefined) return sample;
     const noise = draw();
-    return sigmaHat > sigma ? combine([1, sample], [options.sNoise * Math.sqrt(sigmaHat ** 2 - sigma ** 2), noise]) : sample;
+    return sigmaHat > sigma ? weightedSum([1, sample], [options.sNoise * Math.sqrt(sigmaHat ** 2 - sigma ** 2), noise]) : sample;
   };
   return {
     steps: plain.map(({ sigma, next }, index) => ({ sigmaHat: raised[index] ?? sigma, next, arrive: raise(index + 1) })),

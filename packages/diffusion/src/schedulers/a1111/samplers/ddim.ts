@@ -1,4 +1,4 @@
-import { combine } from "../vector.ts";
+import { weightedSum } from "../../arithmetic.ts";
 import type { Evaluation } from "./algorithm.ts";
 import { movesDown, type TimestepMove } from "./timesteps.ts";
 
@@ -11,7 +11,7 @@ export function ddim(timesteps: readonly number[], alphaBars: Float64Array, eta:
       const { alphaBar, nextAlphaBar } = move;
       const deviation = eta * Math.sqrt(((1 - nextAlphaBar) / (1 - alphaBar)) * (1 - alphaBar / nextAlphaBar));
       const moved = ddimMove(sample, prediction, move, deviation);
-      return { sample: deviation > 0 ? combine([1, moved], [deviation, draw()]) : moved, history: [] };
+      return { sample: deviation > 0 ? weightedSum([1, moved], [deviation, draw()]) : moved, history: [] };
     },
   }));
 }
@@ -20,7 +20,7 @@ export function ddim(timesteps: readonly number[], alphaBars: Float64Array, eta:
 export function ddimMove(sample: Float32Array, epsilon: Float32Array, move: TimestepMove, deviation: number): Float32Array {
   const { alphaBar, nextAlphaBar } = move;
   const shrink = Math.sqrt(nextAlphaBar / alphaBar);
-  return combine(
+  return weightedSum(
     [shrink, sample],
     [Math.sqrt(Math.max(1 - nextAlphaBar - deviation ** 2, 0)) - shrink * Math.sqrt(1 - alphaBar), epsilon],
   );

@@ -1,4 +1,4 @@
-import { combine } from "../vector.ts";
+import { weightedSum } from "../../arithmetic.ts";
 import { type Evaluation, remembered, type SigmaSampler, stepsOver } from "./algorithm.ts";
 import { ancestralStep } from "./ancestral-step.ts";
 import { churned } from "./churn.ts";
@@ -33,7 +33,7 @@ export const dpm2Ancestral: SigmaSampler = (sigmas, { eta, sNoise }) => ({
       ...second,
       advance(point) {
         const moved = second.advance(point);
-        return up > 0 ? { ...moved, sample: combine([1, moved.sample], [sNoise * up, point.draw()]) } : moved;
+        return up > 0 ? { ...moved, sample: weightedSum([1, moved.sample], [sNoise * up, point.draw()]) } : moved;
       },
     };
     return [first, noised];
@@ -61,7 +61,7 @@ function midpointStep(sigma: number, next: number): Evaluation[] {
       beginsStep: false,
       advance({ sample, prediction, history }) {
         const slope = (next - sigma) / middle;
-        return { sample: combine([1, remembered(history, 1)], [slope, sample], [-slope, prediction]), history: [] };
+        return { sample: weightedSum([1, remembered(history, 1)], [slope, sample], [-slope, prediction]), history: [] };
       },
     },
   ];

@@ -1,4 +1,5 @@
-import { combine, linspace, type Term } from "../vector.ts";
+import { type Term, weightedSum } from "../../arithmetic.ts";
+import { linspace } from "../linspace.ts";
 import type { Evaluation, Point, Progress, SamplerOptions } from "./algorithm.ts";
 import { remembered } from "./algorithm.ts";
 import { ancestralStep } from "./ancestral-step.ts";
@@ -23,7 +24,7 @@ export function dpmFast(sigmaMax: number, sigmaMin: number, evaluations: number,
     if (eta === 0) return solverStep(order, from, to, (sample) => sample);
     const down = Math.min(end, -Math.log(ancestralStep(Math.exp(-from), Math.exp(-to), eta).down));
     const up = Math.sqrt(Math.max(Math.exp(-2 * to) - Math.exp(-2 * down), 0));
-    return solverStep(order, from, down, (sample, draw) => combine([1, sample], [up * sNoise, draw()]));
+    return solverStep(order, from, down, (sample, draw) => weightedSum([1, sample], [up * sNoise, draw()]));
   });
 }
 
@@ -34,10 +35,10 @@ function solverStep(order: number, from: number, to: number, arrive: Arrive): Ev
   const sigma = (position: number): number => Math.exp(-position);
   const h = to - from;
   const epsilon = ({ sample, prediction }: Point, position: number): Float32Array =>
-    combine([1 / sigma(position), sample], [-1 / sigma(position), prediction]);
+    weightedSum([1 / sigma(position), sample], [-1 / sigma(position), prediction]);
   /** The start and the slopes so far give the point at `target`; the corrections weigh the differences to the first slope. */
   const reach = (start: Float32Array, first: Float32Array, target: number, correction: readonly Term[]): Float32Array =>
-    combine([1, start], [-sigma(target) * Math.expm1(target - from), first], ...correction);
+    weightedSum([1, start], [-sigma(target) * Math.expm1(target - from), first], ...correction);
   const evaluation = (position: number, beginsStep: boolean, advance: (point: Point) => Progress): Evaluation => ({
     level: sigma(position),
     beginsStep,

@@ -1,4 +1,4 @@
-import { combine, type Term } from "../vector.ts";
+import { type Term, weightedSum } from "../../arithmetic.ts";
 import { type SigmaSampler, stepsOver } from "./algorithm.ts";
 
 /** Multistep DPM-Solver++ for the stochastic equation (2M SDE), with Brownian noise, as k-diffusion's `sample_dpmpp_2m_sde`. */
@@ -31,7 +31,7 @@ function plan(
         terms.push([weight, prediction], [-weight, earlier]);
       }
       if (eta > 0) terms.push([next * Math.sqrt(-Math.expm1(-2 * eta * h)) * sNoise, draw(sigma, next)]);
-      return { sample: combine(...terms), history: [prediction] };
+      return { sample: weightedSum(...terms), history: [prediction] };
     },
   })) satisfies ReturnType<SigmaSampler>["evaluations"];
   return { evaluations };

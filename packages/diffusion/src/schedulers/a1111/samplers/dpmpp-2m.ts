@@ -1,4 +1,4 @@
-import { combine } from "../vector.ts";
+import { weightedSum } from "../../arithmetic.ts";
 import { type SigmaSampler, stepsOver } from "./algorithm.ts";
 import { towards } from "./euler.ts";
 
@@ -15,7 +15,7 @@ export const dpmpp2m: SigmaSampler = (sigmas) => ({
       }
       // r is the last step's length over this one's, in lambda = -log sigma.
       const r = Math.log(before / sigma) / Math.log(sigma / next);
-      const extrapolated = combine([1 + 1 / (2 * r), prediction], [-1 / (2 * r), earlier]);
+      const extrapolated = weightedSum([1 + 1 / (2 * r), prediction], [-1 / (2 * r), earlier]);
       return { sample: towards(sample, extrapolated, sigma, next), history: [prediction] };
     },
   })),

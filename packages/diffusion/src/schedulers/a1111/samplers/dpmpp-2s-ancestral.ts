@@ -1,4 +1,4 @@
-import { combine } from "../vector.ts";
+import { weightedSum } from "../../arithmetic.ts";
 import { type Evaluation, remembered, type SigmaSampler, stepsOver } from "./algorithm.ts";
 import { ancestralStep } from "./ancestral-step.ts";
 import { towards } from "./euler.ts";
@@ -8,7 +8,7 @@ export const dpmpp2sAncestral: SigmaSampler = (sigmas, { eta, sNoise }) => ({
   evaluations: stepsOver(sigmas).flatMap(({ sigma, next }): Evaluation[] => {
     const { down, up } = ancestralStep(sigma, next, eta);
     const arrive = (sample: Float32Array, draw: () => Float32Array): Float32Array =>
-      next > 0 && eta > 0 ? combine([1, sample], [sNoise * up, draw()]) : sample;
+      next > 0 && eta > 0 ? weightedSum([1, sample], [sNoise * up, draw()]) : sample;
     if (down === 0) {
       const advance: Evaluation["advance"] = ({ sample, prediction, draw }) => ({
         sample: arrive(towards(sample, prediction, sigma, 0), draw),

@@ -1,4 +1,4 @@
-import { combine, type Term } from "../vector.ts";
+import { type Term, weightedSum } from "../../arithmetic.ts";
 import { type SigmaSampler, stepsOver } from "./algorithm.ts";
 
 /** Third-order multistep DPM-Solver++ for the stochastic equation, with Brownian noise, as k-diffusion's `sample_dpmpp_3m_sde`. */
@@ -17,7 +17,7 @@ export const dpmpp3mSde: SigmaSampler = (sigmas, { eta, sNoise }) => ({
         ...corrections(sigmas, step, h, hEta, prediction, history),
       ];
       if (eta > 0) terms.push([next * Math.sqrt(-Math.expm1(-2 * h * eta)) * sNoise, draw(sigma, next)]);
-      return { sample: combine(...terms), history: remember };
+      return { sample: weightedSum(...terms), history: remember };
     },
   })),
 });

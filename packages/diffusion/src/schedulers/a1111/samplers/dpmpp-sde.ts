@@ -1,4 +1,4 @@
-import { combine } from "../vector.ts";
+import { weightedSum } from "../../arithmetic.ts";
 import { type Evaluation, remembered, type SigmaSampler, stepsOver } from "./algorithm.ts";
 import { ancestralStep } from "./ancestral-step.ts";
 import { towards } from "./euler.ts";
@@ -21,7 +21,7 @@ export const dpmppSde: SigmaSampler = (sigmas, { eta, sNoise }) => ({
         level: sigma,
         beginsStep: true,
         advance: ({ sample, prediction, draw }) => ({
-          sample: combine([1, towards(sample, prediction, sigma, part.down)], [sNoise * part.up, draw(sigma, middle)]),
+          sample: weightedSum([1, towards(sample, prediction, sigma, part.down)], [sNoise * part.up, draw(sigma, middle)]),
           history: [sample],
         }),
       },
@@ -30,7 +30,7 @@ export const dpmppSde: SigmaSampler = (sigmas, { eta, sNoise }) => ({
         beginsStep: false,
         // With r = 1/2 the first evaluation's answer has weight 0 in the step's second half.
         advance: ({ prediction, history, draw }) => ({
-          sample: combine(
+          sample: weightedSum(
             [1, towards(remembered(history, 1), prediction, sigma, whole.down)],
             [sNoise * whole.up, draw(sigma, next)],
           ),

@@ -1,4 +1,4 @@
-import { combine } from "../vector.ts";
+import { weightedSum } from "../../arithmetic.ts";
 import { type SigmaSampler, stepsOver } from "./algorithm.ts";
 import { ancestralStep } from "./ancestral-step.ts";
 import { towards } from "./euler.ts";
@@ -11,7 +11,7 @@ export const eulerAncestral: SigmaSampler = (sigmas, { eta, sNoise }) => ({
     advance({ sample, prediction, draw }) {
       const { down, up } = ancestralStep(sigma, next, eta);
       const moved = towards(sample, prediction, sigma, down);
-      return { sample: next > 0 && eta > 0 ? combine([1, moved], [sNoise * up, draw()]) : moved, history: [] };
+      return { sample: next > 0 && eta > 0 ? weightedSum([1, moved], [sNoise * up, draw()]) : moved, history: [] };
     },
   })),
 });

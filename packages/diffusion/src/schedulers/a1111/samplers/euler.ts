@@ -1,4 +1,4 @@
-import { combine } from "../vector.ts";
+import { weightedSum } from "../../arithmetic.ts";
 import type { SigmaSampler } from "./algorithm.ts";
 import { churned } from "./churn.ts";
 
@@ -18,5 +18,5 @@ export const euler: SigmaSampler = (sigmas, options) => {
 
 /** A straight line from the sample at level `from` towards the denoised picture, as far as level `to`. */
 export function towards(sample: Float32Array, denoised: Float32Array, from: number, to: number): Float32Array {
-  return combine([to / from, sample], [1 - to / from, denoised]);
+  return weightedSum([to / from, sample], [1 - to / from, denoised]);
 }

@@ -1,4 +1,4 @@
-import { combine } from "../vector.ts";
+import { weightedSum } from "../../arithmetic.ts";
 import { type Evaluation, remembered, type SigmaSampler } from "./algorithm.ts";
 import { type ChurnedStep, churned } from "./churn.ts";
 import { towards } from "./euler.ts";
@@ -26,7 +26,7 @@ export function heunStep({ sigmaHat, next, arrive }: ChurnedStep): Evaluation[] 
     advance({ sample, prediction, history, draw }) {
       const start = remembered(history, 2);
       const half = (next - sigmaHat) / 2;
-      const moved = combine(
+      const moved = weightedSum(
         [1 + half / sigmaHat, start],
         [-half / sigmaHat, remembered(history, 1)],
         [half / next, sample],

@@ -1,4 +1,4 @@
-import { combine, type Term } from "../vector.ts";
+import { type Term, weightedSum } from "../../arithmetic.ts";
 import { type SigmaSampler, stepsOver } from "./algorithm.ts";
 
 const MAX_ORDER = 4;
@@ -12,10 +12,10 @@ export const lms: SigmaSampler = (sigmas) => ({
     level: sigma,
     beginsStep: true,
     advance({ sample, prediction, history }) {
-      const slopes = [...history, combine([1 / sigma, sample], [-1 / sigma, prediction])].slice(-MAX_ORDER);
+      const slopes = [...history, weightedSum([1 / sigma, sample], [-1 / sigma, prediction])].slice(-MAX_ORDER);
       const order = slopes.length;
       const terms = slopes.map((slope, index): Term => [multistepCoefficient(sigmas, step, order, order - 1 - index), slope]);
-      return { sample: combine([1, sample], ...terms), history: slopes };
+      return { sample: weightedSum([1, sample], ...terms), history: slopes };
     },
   })),
 });

@@ -1,4 +1,4 @@
-import { combine } from "../vector.ts";
+import { weightedSum } from "../../arithmetic.ts";
 import { type Evaluation, remembered } from "./algorithm.ts";
 import { ddimMove } from "./ddim.ts";
 import { movesDown } from "./timesteps.ts";
@@ -18,7 +18,7 @@ export function plms(timesteps: readonly number[], alphaBars: Float64Array): Eva
       const multistep: Evaluation["advance"] = ({ sample, prediction, history }) => {
         const answers = [...history, prediction].slice(-WEIGHTS.length);
         const weights = WEIGHTS[answers.length - 1] ?? [];
-        const slope = combine(...answers.map((answer, at) => [weights[answers.length - 1 - at] ?? 0, answer] as const));
+        const slope = weightedSum(...answers.map((answer, at) => [weights[answers.length - 1 - at] ?? 0, answer] as const));
         return { sample: ddimMove(sample, slope, move, 0), history: answers.slice(1 - WEIGHTS.length) };
       };
       return [{ level: move.timestep, beginsStep: true, advance: multistep }];
@@ -34,7 +34,7 @@ export function plms(timesteps: readonly number[], alphaBars: Float64Array): Eva
         beginsStep: false,
         advance({ prediction, history }) {
           const answer = remembered(history, 1);
-          const slope = combine([0.5, answer], [0.5, prediction]);
+          const slope = weightedSum([0.5, answer], [0.5, prediction]);
           return { sample: ddimMove(remembered(history, 2), slope, move, 0), history: [answer] };
         },
       },

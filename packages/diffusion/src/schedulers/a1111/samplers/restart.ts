@@ -1,5 +1,5 @@
+import { weightedSum } from "../../arithmetic.ts";
 import { karrasSigmas } from "../schedules/karras.ts";
-import { combine } from "../vector.ts";
 import { type SigmaSampler, stepsOver } from "./algorithm.ts";
 import type { ChurnedStep } from "./churn.ts";
 import { heunStep } from "./heun.ts";
@@ -19,7 +19,7 @@ export const restart: SigmaSampler = (sigmas, { sNoise }) => {
     evaluations: steps.flatMap(({ sigma, next }, index) => {
       const following = steps[index + 1]?.sigma ?? next;
       const arrive: ChurnedStep["arrive"] = (sample, draw) =>
-        following > next ? combine([1, sample], [sNoise * Math.sqrt(following ** 2 - next ** 2), draw()]) : sample;
+        following > next ? weightedSum([1, sample], [sNoise * Math.sqrt(following ** 2 - next ** 2), draw()]) : sample;
       return heunStep({ sigmaHat: sigma, next, arrive });
     }),
   };

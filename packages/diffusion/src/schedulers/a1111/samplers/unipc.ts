@@ -1,5 +1,6 @@
+import { solveLinear, type Term, weightedSum } from "../../arithmetic.ts";
+import { linspace } from "../linspace.ts";
 import { TRAINING_STEPS } from "../noise-table.ts";
-import { combine, linspace, type Term } from "../vector.ts";
 import type { Evaluation } from "./algorithm.ts";
 
 /** AUTOMATIC1111's default order; its UniPC refuses runs of fewer steps. */
@@ -27,7 +28,7 @@ export function unipc(steps: number, start: number, alphaBars: Float64Array): Ev
     beginsStep: true,
     advance({ sample, prediction, history }) {
       const here = at(index);
-      const data = combine([1 / here.alpha, sample], [-here.sigma / here.alpha, prediction]);
+      const data = weightedSum([1 / here.alpha, sample], [-here.sigma / here.alpha, prediction]);
       const [origin, ...earlier] = history;
       // The answer at the predicted sample first corrects the move that led here, then the next move is predicted.
       const move = (target: number, order: number) => ({
@@ -52,21 +53,21 @@ interface Move {
 function predictor(sample: Float32Array, data: readonly Float32Array[], move: Move): Float32Array {
   const { base, ratios, matrix, vector, scale } = coefficients(sample, data, move);
   const size = move.order - 1;
-  if (size === 0) return combine(...base);
+  if (size === 0) return weightedSum(...base);
   // For order 2 the authors use the limit for short steps in place of the solution.
   const weights =
     size === 1
       ? [0.5]
-      : solve(
+      : solveLinear(
           matrix.slice(0, size).map((row) => row.slice(0, size)),
           vector.slice(0, size),
         );
-  return combine(...base, ...differences(weights, ratios, data, scale));
+  return weightedSum(...base, ...differences(weights, ratios, data, scale));
 }
 
 function corrector(sample: Float32Array, answer: Float32Array, data: readonly Float32Array[], move: Move): Float32Array {
   const { base, ratios, matrix, vector, scale } = coefficients(sample, data, move);
-  const weights = move.order === 1 ? [0.5] : solve(matrix, vector);
+  const weights = move.order === 1 ? [0.5] : solveLinear(matrix, vector);
   const last = scale * (weights.at(-1) ?? 0);
   const newest = data.at(-1);
   const terms =
@@ -76,7 +77,7 @@ function corrector(sample: Float32Array, answer: Float32Array, data: readonly Fl
           [last, answer],
           [-last, newest],
         ] satisfies Term[]);
-  return combine(...base, ...differences(weights.slice(0, -1), ratios, data, scale), ...terms);
+  return weightedSum(...base, ...differences(weights.slice(0, -1), ratios, data, scale), ...terms);
 }
 
 /** What predictor and corrector share: the first-order move and the linear system for the weights of the differences. */
@@ -118,26 +119,6 @@ function differences(
       [-factor, newest],
     ];
   });
-}
-
-/** Gaussian elimination with pivoting; the systems have two or three rows. */
-function solve(matrix: readonly (readonly number[])[], vector: readonly number[]): number[] {
-  const rows = matrix.map((row, index) => [...row, vector[index] ?? 0]);
-  const size = rows.length;
-  for (let column = 0; column < size; column++) {
-    const cell = (row: readonly number[] | undefined): number => row?.[column] ?? 0;
-    const pivot = rows
-      .slice(column)
-      .reduce((best, row, at) => (Math.abs(cell(row)) > Math.abs(cell(rows[best])) ? column + at : best), column);
-    const top = rows[pivot] ?? [];
-    rows[pivot] = rows[column] ?? [];
-    rows[column] = top.map((value) => value / cell(top));
-    for (let other = 0; other < size; other++) {
-      const row = rows[other] ?? [];
-      if (other !== column) rows[other] = row.map((value, at) => value - cell(row) * (rows[column]?.[at] ?? 0));
-    }
-  }
-  return rows.map((row) => row[size] ?? 0);
 }
 
 /** The place of a timestep between two training timesteps: log alpha is interpolated linearly. */

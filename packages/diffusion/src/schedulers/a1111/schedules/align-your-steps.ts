@@ -1,4 +1,4 @@
-import { linspace } from "../vector.ts";
+import { linspace } from "../linspace.ts";
 import type { Schedule } from "./schedule.ts";
 
 /** The published levels for 10 steps (arXiv:2404.14507; research.nvidia.com/labs/toronto-ai/AlignYourSteps/howto.html). */

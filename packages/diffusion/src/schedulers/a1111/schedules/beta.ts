@@ -1,4 +1,4 @@
-import { linspace } from "../vector.ts";
+import { linspace } from "../linspace.ts";
 import { betaQuantile } from "./beta-distribution.ts";
 import type { Schedule } from "./schedule.ts";
 
