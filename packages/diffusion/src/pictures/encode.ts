@@ -1,4 +1,6 @@
 import sharp from "sharp";
+import { exifWithComment } from "./exif-comment.ts";
+import { addExifToJpeg, addExifToWebp } from "./exif-container.ts";
 import { channelsOf, type MaskPicture, type Picture } from "./picture.ts";
 import { addPngTexts, type PngText } from "./png-text.ts";
 
@@ -12,19 +14,34 @@ export async function encodePng(picture: Picture | MaskPicture, texts: readonly 
   return addPngTexts(png, texts);
 }
 
-/** A picture as JPEG. @param quality 1 to 100 */
-export async function encodeJpeg(picture: Picture | MaskPicture, quality = DEFAULT_JPEG_QUALITY): Promise<Uint8Array> {
-  return raw(picture).jpeg({ quality }).toBuffer();
+/**
+ * A picture as JPEG.
+ * @param quality 1 to 100
+ * @param comment an Exif user comment
+ */
+export async function encodeJpeg(
+  picture: Picture | MaskPicture,
+  quality = DEFAULT_JPEG_QUALITY,
+  comment?: string,
+): Promise<Uint8Array> {
+  const jpeg = await raw(picture).jpeg({ quality }).toBuffer();
+  return comment === undefined ? jpeg : addExifToJpeg(jpeg, exifWithComment(comment));
 }
 
-/** A picture as WebP. @param quality 1 to 100, or "lossless" */
+/**
+ * A picture as WebP.
+ * @param quality 1 to 100, or "lossless"
+ * @param comment an Exif user comment
+ */
 export async function encodeWebp(
   picture: Picture | MaskPicture,
   quality: number | "lossless" = DEFAULT_WEBP_QUALITY,
+  comment?: string,
 ): Promise<Uint8Array> {
-  return raw(picture)
+  const webp = await raw(picture)
     .webp(quality === "lossless" ? { lossless: true } : { quality })
     .toBuffer();
+  return comment === undefined ? webp : addExifToWebp(webp, exifWithComment(comment), picture);
 }
 
 function raw(picture: Picture | MaskPicture) {

@@ -2,7 +2,6 @@ import { crc32, deflateSync } from "node:zlib";
 import sharp from "sharp";
 import { describe, expect, it } from "vitest";
 import { encodePng } from "./encode.ts";
-import { encodePngWithMetadata, readPictureMetadata } from "./picture-metadata.ts";
 import { addPngTexts, MAX_PNG_TEXT_BYTES, readPngTexts } from "./png-text.ts";
 import { testPicture } from "./test-picture.ts";
 
@@ -64,17 +63,5 @@ describe("PNG texts", () => {
 
   it("are not added to what is no PNG", () => {
     expect(() => addPngTexts(Buffer.from("hello"), [])).toThrow(expect.objectContaining({ code: "picture_invalid" }));
-  });
-});
-
-describe("picture metadata", () => {
-  it("comes back", async () => {
-    const metadata = { parameters: "a cat\nSteps: 1", kiln: { seed: "1", sizes: [1, 2] } };
-    expect(readPictureMetadata(await encodePngWithMetadata(picture, metadata))).toEqual(metadata);
-  });
-
-  it("is empty where there is none, and where it is not JSON", async () => {
-    expect(readPictureMetadata(await encodePng(picture, [{ keyword: "kiln", text: "{" }]))).toEqual({});
-    expect(readPictureMetadata(Buffer.from("hello"))).toEqual({});
   });
 });
