@@ -32,6 +32,7 @@ export function readJob(value: unknown): Job {
     position: number(job.position),
     images: asList(job.images).map(readPicture),
     error: isRecord(job.error) ? (text(job.error.message) ?? text(job.error.code)) : undefined,
+    warnings: texts(job.warnings),
     favorite: job.favorite === true,
     totalSeconds: number(asRecord(job.timings).total_seconds),
   };

@@ -48,6 +48,8 @@ export interface Job {
   readonly position: number | undefined;
   readonly images: readonly Picture[];
   readonly error: string | undefined;
+  /** What the service did otherwise than asked, in sentences. */
+  readonly warnings: readonly string[];
   readonly favorite: boolean;
   readonly totalSeconds: number | undefined;
 }

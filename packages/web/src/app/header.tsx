@@ -33,7 +33,7 @@ export function Header({ system, lost }: HeaderProps) {
 
 function queueInWords({ waiting, running }: System): string {
   if (waiting === 0 && running === 0) return "Idle";
-  const drawing = running > 0 ? `${running} in the fire` : "";
+  const drawing = running > 0 ? `${running} drawing` : "";
   const queued = waiting > 0 ? `${waiting} waiting` : "";
   return [drawing, queued].filter((part) => part !== "").join(", ");
 }

@@ -50,8 +50,9 @@ export function useStudio({ store, catalogue, connection, jobs, notice, prompt, 
     [change, model],
   );
   const source = useSourcePicture(startFrom, connection.report);
-  const lookAtStage = (): void => stage.current?.scrollIntoView({ block: "nearest", behavior: motion() });
-  const lookAtForm = (): void => prompt.current?.scrollIntoView({ block: "nearest", behavior: motion() });
+  const cancel = (job: Job): void => void jobs.cancel(job.id).catch(notice.fail);
+  const lookAtStage = (): void => bringIntoView(stage.current);
+  const lookAtForm = (): void => bringIntoView(prompt.current);
 
   const send = async (request: GenerationRequest): Promise<void> => {
     if (await sender.send(request)) lookAtStage();
@@ -73,7 +74,7 @@ export function useStudio({ store, catalogue, connection, jobs, notice, prompt, 
     problem: sender.problem,
     sending: sender.sending,
     generate,
-    cancel: shown !== undefined && !isFinished(shown) ? () => void jobs.cancel(shown.id).catch(notice.fail) : undefined,
+    cancel: shown !== undefined && !isFinished(shown) ? () => cancel(shown) : undefined,
     show: (job) => {
       jobs.show(job.id);
       lookAtStage();
@@ -98,6 +99,7 @@ export function useStudio({ store, catalogue, connection, jobs, notice, prompt, 
       },
       onFavorite: (job, favorite) => void jobs.setFavorite(job, favorite).catch(notice.fail),
       onRemove: (job) => jobs.remove(job.id),
+      onCancel: cancel,
     },
   };
 }
@@ -150,6 +152,11 @@ function fitted({ width, height }: Size, model: Model | undefined): Size {
   return fits && 2 * width * height >= model.width * model.height ? { width, height } : sizeOfRatio(model, width / height);
 }
 
-function motion(): ScrollBehavior {
-  return matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth";
+/** Scrolls only when the element's beginning is out of sight: a page that moves without need is lost from view itself. */
+function bringIntoView(element: HTMLElement | null): void {
+  if (element === null) return;
+  const { top } = element.getBoundingClientRect();
+  if (top >= 0 && top < innerHeight / 2) return;
+  const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  element.scrollIntoView({ block: "start", behavior: calm ? "auto" : "smooth" });
 }

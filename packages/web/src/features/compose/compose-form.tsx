@@ -48,13 +48,15 @@ export function ComposeForm(props: ComposeFormProps) {
         <WordChips groups={wordGroups(model.words)} prompt={settings.prompt} onChange={(text) => change({ prompt: text })} />
       )}
       <SubmitRow {...props} />
-      <Field label="Leave out" error={errorOf("negative_prompt")}>
+      <Field label="Negative prompt" error={errorOf("negative_prompt")}>
         {(control) => (
           <textarea
             {...control}
             rows={1}
             className="negative"
-            placeholder={model?.negativePrompt ?? "What it should not show"}
+            placeholder={
+              model?.negativePrompt === undefined ? "What it should not show" : `The model's own: ${model.negativePrompt}`
+            }
             value={settings.negativePrompt}
             onChange={(event) => change({ negativePrompt: event.target.value })}
           />

@@ -49,7 +49,7 @@ export function SourceField(props: SourceFieldProps) {
           <img src={source.url} alt="What the next one starts from" />
           <div className="source-strength">
             <SliderField
-              label="Change"
+              label="Strength"
               value={strength}
               min={0}
               max={1}

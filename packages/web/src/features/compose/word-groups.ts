@@ -10,6 +10,9 @@ export interface WordGroup {
 /** Groups that describe the others, or that are no words of the prompt. */
 const NOT_OFFERED = /pattern|example|ignored|negative|synonym|subject_places|^about$/;
 
+/** Shorter than the model's own names, so that the row of groups stays one row. */
+const SHORT_LABELS: Readonly<Record<string, string>> = { times_of_day: "Time", sun_and_moon: "Sun, moon" };
+
 /** The most chips that one group shows: more than these hide the form below. */
 const CHIPS_SHOWN = 14;
 
@@ -42,6 +45,8 @@ function kindOf(name: string): WordGroup["kind"] {
 }
 
 function labelOf(name: string): string {
+  const short = SHORT_LABELS[name];
+  if (short !== undefined) return short;
   const words = name.replaceAll("_", " ");
   return words.charAt(0).toUpperCase() + words.slice(1);
 }

@@ -1,6 +1,6 @@
 import type { ReactNode } from "react";
 import { isFinished, type Job, type Picture } from "../../api/types.ts";
-import { DownloadIcon, FromPictureIcon, HeartIcon, ReuseIcon, TrashIcon } from "../../design/icons.tsx";
+import { CloseIcon, DownloadIcon, FromPictureIcon, HeartIcon, ReuseIcon, TrashIcon } from "../../design/icons.tsx";
 import { downloadName, parametersOf } from "./parameters.ts";
 import type { StageActions } from "./stage.tsx";
 
@@ -18,6 +18,11 @@ export function Caption({ job, picture, actions }: CaptionProps) {
       {job.request.negative_prompt !== undefined && job.request.negative_prompt !== "" && (
         <p className="caption-negative">without {job.request.negative_prompt}</p>
       )}
+      {job.warnings.map((warning) => (
+        <p key={warning} className="caption-warning">
+          {warning}
+        </p>
+      ))}
       <dl className="parameters">
         {parametersOf(job, picture).map(([name, value]) => (
           <div key={name}>
@@ -27,6 +32,11 @@ export function Caption({ job, picture, actions }: CaptionProps) {
         ))}
       </dl>
       <div className="actions">
+        {!isFinished(job) && (
+          <Action icon={<CloseIcon />} onPress={() => actions.onCancel(job)}>
+            Cancel
+          </Action>
+        )}
         {picture !== undefined && (
           <a className="action" href={picture.url} download={downloadName(job, picture)}>
             <DownloadIcon />

@@ -22,7 +22,7 @@ export function EmptyStage({ examples, onExample }: EmptyStageProps) {
             <>
               <p>Or begin with one of these:</p>
               <ul>
-                {examples.slice(0, EXAMPLES_SHOWN).map((example) => (
+                {spread(examples).map((example) => (
                   <li key={example}>
                     <button type="button" className="invitation-example" onClick={() => onExample(example)}>
                       {example}
@@ -36,4 +36,11 @@ export function EmptyStage({ examples, onExample }: EmptyStageProps) {
       </div>
     </section>
   );
+}
+
+/** Some of all: neighbours in a list are often alike. */
+function spread(examples: readonly string[]): string[] {
+  const shown = Math.min(EXAMPLES_SHOWN, examples.length);
+  const places = Array.from({ length: shown }, (_, place) => Math.floor(((place + 1) * examples.length) / (shown + 1)));
+  return places.flatMap((place) => examples[place] ?? []);
 }

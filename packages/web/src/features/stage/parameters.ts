@@ -14,7 +14,7 @@ export function parametersOf(job: Job, picture: Picture | undefined): [string, s
     ["Guidance", request.guidance_scale?.toString()],
     ["Scheduler", request.scheduler],
     ["Model", request.model],
-    ["Change", request.image === undefined ? undefined : request.strength?.toString()],
+    ["Strength", request.image === undefined ? undefined : request.strength?.toString()],
     ["Time", job.status === "completed" && job.totalSeconds !== undefined ? seconds(job.totalSeconds) : undefined],
   ];
   return rows.flatMap(([name, value]) => (value === undefined ? [] : [[name, value]]));

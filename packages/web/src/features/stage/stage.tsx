@@ -13,6 +13,7 @@ export interface StageActions {
   readonly onUseAsImage: (picture: Picture) => void;
   readonly onFavorite: (job: Job, favorite: boolean) => void;
   readonly onRemove: (job: Job) => void;
+  readonly onCancel: (job: Job) => void;
 }
 
 interface StageProps extends StageActions {
