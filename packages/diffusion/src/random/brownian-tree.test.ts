@@ -157,7 +157,7 @@ describe("the Brownian tree", () => {
   });
 
   it("refuses an empty interval", () => {
-    expect(() => brownianNoise({ seed: 1n, sigmaMin: 2, sigmaMax: 2, count: 4 })).toThrowError(
+    expect(() => brownianNoise({ seed: 1n, sigmaMin: 2, sigmaMax: 2, count: 4 })()).toThrowError(
       expect.objectContaining({ code: "invalid_request" }),
     );
   });

@@ -1,6 +1,7 @@
 import { KilnError } from "../errors.ts";
+import { createRandom } from "./create-random.ts";
+import type { RandomKind } from "./random.ts";
 import { seedSequence } from "./seed-sequence.ts";
-import { TorchCpuRandom } from "./torch-cpu.ts";
 
 /** Times are rounded to this many decimals, which bounds the depth of the tree (torchsde's `tol=1e-6`). */
 const DECIMALS = 6;
@@ -17,6 +18,8 @@ export interface BrownianNoise {
   readonly sigmaMax: number;
   /** Numbers in one draw. */
   readonly count: number;
+  /** Whose numbers the tree is filled with: torch's CPU generator where absent, Philox for AUTOMATIC1111's pictures. */
+  readonly kind?: RandomKind;
 }
 
 /**
@@ -27,21 +30,13 @@ export interface BrownianNoise {
  * The path is a virtual Brownian tree over halved intervals (Li et al. 2020, arXiv:2001.01328, section 4), with the
  * numbers that `torchsde.BrownianInterval(entropy=seed, tol=1e-6, pool_size=24, halfway_tree=True)` gives; diffusers'
  * and k-diffusion's `BrownianTreeNoiseSampler` are built on it.
- * @throws KilnError `invalid_request` where the interval is empty
+ * @throws KilnError `invalid_request` at the first draw where the interval is empty
  */
 export function brownianNoise(options: BrownianNoise): (from?: number, to?: number) => Float32Array {
   const { sigmaMin, sigmaMax } = options;
-  if (!(sigmaMin >= 0 && sigmaMin < sigmaMax && sigmaMax < Number.POSITIVE_INFINITY)) {
-    throw new KilnError(
-      "invalid_request",
-      `A Brownian path needs two different noise levels, not ${sigmaMin} and ${sigmaMax}; ask for more steps.`,
-      {
-        subject: "steps",
-      },
-    );
-  }
-  const tree = new BrownianTree(options);
+  let tree: BrownianTree | undefined;
   return (from = sigmaMax, to = sigmaMin) => {
+    tree ??= new BrownianTree(options);
     const increment = tree.increment(Math.min(from, to), Math.max(from, to));
     const sign = from < to ? 1 : -1;
     const root = Math.fround(Math.sqrt(Math.fround(Math.abs(to - from))));
@@ -66,6 +61,10 @@ class BrownianTree {
 
   constructor(options: BrownianNoise) {
     const { sigmaMin, sigmaMax, seed } = options;
+    if (!(sigmaMin >= 0 && sigmaMin < sigmaMax && sigmaMax < Number.POSITIVE_INFINITY)) {
+      const message = `A Brownian path needs two different noise levels, not ${sigmaMin} and ${sigmaMax}; ask for more steps.`;
+      throw new KilnError("invalid_request", message, { subject: "steps" });
+    }
     this.#options = options;
     this.#root = { start: roundTime(sigmaMin), end: roundTime(sigmaMax), position: 0, depth: 0, parent: undefined };
     const scale = Math.fround(Math.sqrt(sigmaMax - sigmaMin));
@@ -127,7 +126,7 @@ class BrownianTree {
   }
 
   #normal([seed = 0]: Uint32Array): Float32Array {
-    const drawn = new TorchCpuRandom(BigInt(seed)).normal(this.#options.count);
+    const drawn = createRandom(this.#options.kind ?? "torch-cpu", BigInt(seed)).normal(this.#options.count);
     return drawn instanceof Float32Array ? drawn : Float32Array.from(drawn);
   }
 }

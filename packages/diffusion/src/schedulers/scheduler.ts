@@ -15,11 +15,15 @@ export interface Scheduler {
   readonly order: number;
   /** The standard deviation that the first sample of a whole run has: noise is multiplied by it. */
   readonly initNoiseSigma: number;
-  /** Where `x0 = (x - sigma eps)`-like pictures can be previewed: the state before the evaluation `begin`. */
+  /** Steps that the network was trained with (1000); what fractions of a denoising run are fractions of. 1000 where absent. */
+  readonly trainTimesteps?: number;
+  /** Set where `draw(from, to)` is asked for increments of one Brownian path over these noise levels (see `brownianNoise`). */
+  readonly brownian?: BrownianInterval;
+  /** The state before the evaluation `begin` (0 for a whole run). */
   begin(begin?: number): SchedulerState;
   /** `clean + noise` at the level before evaluation `index` (image to image, inpainting). */
   addNoise(clean: Float32Array, noise: Float32Array, index: number): Float32Array;
-  /** The sample as the network wants it for evaluation `state.index`. */
+  /** The sample as the network wants it for evaluation `state.index`; the same array where nothing is to be done. */
   scaleModelInput(sample: Float32Array, state: SchedulerState): Float32Array;
   /**
    * One evaluation's worth of progress.
@@ -28,6 +32,14 @@ export interface Scheduler {
    *               `from` and `to` are the noise levels between which a Brownian path is asked for (DPM++ SDE); others ignore them.
    */
   step(output: Float32Array, sample: Float32Array, state: SchedulerState, draw: NoiseDraw): SchedulerStep;
+}
+
+export interface BrownianInterval {
+  /** The smallest noise level above zero, and the largest. */
+  readonly sigmaMin: number;
+  readonly sigmaMax: number;
+  /** The path's own seed where the configuration sets one (`noise_sampler_seed`); else the picture's seed serves. */
+  readonly seed?: number;
 }
 
 /** Standard normal noise of the sample's size. */
@@ -54,14 +66,16 @@ export interface SchedulerState {
 export type SchedulerConfig = Readonly<Record<string, unknown>>;
 
 export interface SchedulerRun {
-  /** Steps asked for (not evaluations). */
+  /** Steps asked for (not evaluations); their number where timesteps or sigmas are given. */
   readonly steps: number;
   /** Given timesteps (Align Your Steps) in place of a spacing. */
   readonly timesteps?: readonly number[];
-  /** Given sigmas in place of a spacing. */
+  /** Given sigmas in place of a spacing, falling, the closing one (mostly 0) included; so one more than there are steps. */
   readonly sigmas?: readonly number[];
   /** DDIM and TCD: how much of the noise is renewed at each step. */
   readonly eta?: number;
+  /** Whose published Align Your Steps timesteps a name with "AYS" means; SDXL's where absent. */
+  readonly family?: "sdxl" | "sd15";
   /** For the beta spacing and others that A1111 lets its user set. */
   readonly options?: Readonly<Record<string, number>>;
 }
