@@ -28,8 +28,13 @@ export async function encodePicture(
   const { parameters } = metadata;
   if (encoding.format === "jpeg") return encodeJpeg(picture, encoding.quality, parameters);
   if (encoding.format === "webp") return encodeWebp(picture, encoding.quality, parameters);
+  return encodePngWithMetadata(picture, metadata);
+}
+
+/** A picture as PNG with its metadata inside. */
+export async function encodePngWithMetadata(picture: Picture | MaskPicture, metadata: PictureMetadata): Promise<Uint8Array> {
   const texts: PngText[] = [];
-  if (parameters !== undefined) texts.push({ keyword: "parameters", text: parameters });
+  if (metadata.parameters !== undefined) texts.push({ keyword: "parameters", text: metadata.parameters });
   if (metadata.kiln !== undefined) texts.push({ keyword: "kiln", text: JSON.stringify(metadata.kiln) });
   return encodePng(picture, texts);
 }

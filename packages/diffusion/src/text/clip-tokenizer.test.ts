@@ -102,6 +102,15 @@ describe("readTokenizerFolder", () => {
     expect(tokenizer.pad).toBe(7);
   });
 
+  it("reads the tokens that training added", () => {
+    write("vocab.json", vocab);
+    write("merges.txt", "a b</w>");
+    write("added_tokens.json", { "<kiln>": 8 });
+    const tokenizer = ClipTokenizer.fromFolder(folder);
+    expect(tokenizer.encode("ab<Kiln>a")).toEqual([4, 8, 0]);
+    expect(tokenizer.size).toBe(9);
+  });
+
   it("prefers tokenizer.json, with merges as pairs", () => {
     write("tokenizer.json", {
       added_tokens: [{ id: 8, content: "<kiln>", special: true }],

@@ -1,4 +1,7 @@
 import { describe, expect, it } from "vitest";
+import { readTensor } from "../checkpoint/read-tensor.ts";
+import { openSafetensors } from "../checkpoint/safetensors.ts";
+import { referencePath } from "../testing/reference.ts";
 import { type EmbeddingTensor, MAX_EMBEDDING_VECTORS, parseTextualInversion } from "./textual-inversion.ts";
 
 const tensor = (...shape: number[]): EmbeddingTensor => ({
@@ -24,6 +27,16 @@ describe("parseTextualInversion", () => {
       expect(vectors.get("clip_l")?.[1]).toEqual(Float32Array.of(3, 4, 5));
       expect(vectors.get("clip_g")?.[1]).toEqual(Float32Array.of(5, 6, 7, 8, 9));
     }
+  });
+
+  const path = referencePath("checkpoints/embeddings/kiln-style.safetensors");
+  it.skipIf(path === undefined)("reads a file", async () => {
+    const tensors = new Map<string, EmbeddingTensor>();
+    for (const [name, view] of (await openSafetensors(path ?? "")).tensors)
+      tensors.set(name, { shape: view.shape, data: await readTensor(view) });
+    const { vectors } = parseTextualInversion(tensors, "kiln-style");
+    expect(vectors.get("clip_l")?.map((vector) => vector.length)).toEqual([32, 32]);
+    expect(vectors.get("clip_g")?.map((vector) => vector.length)).toEqual([64, 64]);
   });
 
   it("reads SD 1.5's emb_params beside other tensors, and a single tensor by its token", () => {

@@ -10,7 +10,8 @@ type JsonObject = Readonly<Record<string, unknown>>;
 
 /**
  * Reads a diffusers `tokenizer` folder: `tokenizer.json` where there is one, else `vocab.json` and `merges.txt`;
- * the special tokens from `tokenizer_config.json` and `special_tokens_map.json`, which may both be missing.
+ * more tokens from `added_tokens.json`, the special tokens from `tokenizer_config.json` and `special_tokens_map.json`,
+ * which may all be missing.
  *
  * @throws KilnError `file_not_found` where a file is missing, `file_corrupt` where one is not what its name says.
  */
@@ -19,7 +20,7 @@ export function readTokenizerFolder(folder: string): ClipVocabulary {
   const map = readJson(join(folder, "special_tokens_map.json")) ?? {};
   const { tokens, merges, added } = readModel(folder);
   const named = new Map<string, SpecialToken>();
-  for (const token of [...added, ...decoderTokens(config)]) named.set(token.content, token);
+  for (const token of [...added, ...extraTokens(folder), ...decoderTokens(config)]) named.set(token.content, token);
 
   const role = (name: string, fallback: string): string => tokenText(map[name] ?? config[name]) ?? fallback;
   const eosText = role("eos_token", "<|endoftext|>");
@@ -115,6 +116,12 @@ function mergesOf(value: unknown, file: string): string[] {
 
 function addedTokens(value: unknown): SpecialToken[] {
   return Array.isArray(value) ? value.flatMap((item: unknown) => (isObject(item) ? specialToken(item.id, item) : [])) : [];
+}
+
+/** Tokens that training added to the vocabulary: text to id. They are no special tokens, so capitals do not matter. */
+function extraTokens(folder: string): SpecialToken[] {
+  const extra = readJson(join(folder, "added_tokens.json")) ?? {};
+  return Object.entries(extra).flatMap(([content, id]) => specialToken(id, { content, normalized: true }));
 }
 
 function decoderTokens(config: JsonObject): SpecialToken[] {
