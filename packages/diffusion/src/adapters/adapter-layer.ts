@@ -6,11 +6,11 @@ import { KilnError } from "../errors.ts";
 import type { PartName, Parts } from "./adapter-keys.ts";
 import type { AdapterNetwork, Target } from "./adapter-targets.ts";
 import {
-  type AdapterFactors,
   type Decomposition,
   type Factor,
   hadamardOfProducts,
   kroneckerOfFactors,
+  type LayerFactors,
   toFactors,
 } from "./factors.ts";
 import { foldCore, type Matrix, matrix, transposed } from "./matrix.ts";
@@ -34,7 +34,7 @@ export interface AdapterLayer {
    * Reads the numbers and brings them into one form.
    * @throws KilnError numeric where one of them is NaN or infinite, file_corrupt where the file has changed
    */
-  factors(): Promise<AdapterFactors>;
+  factors(): Promise<LayerFactors>;
 }
 
 /**
@@ -73,7 +73,7 @@ interface Source {
   readonly shape: readonly number[];
 }
 
-type Build = () => Promise<AdapterFactors>;
+type Build = () => Promise<LayerFactors>;
 
 const BUILDERS: Readonly<Record<AdapterKind, (source: Source) => Build>> = { lora, loha, lokr, full };
 

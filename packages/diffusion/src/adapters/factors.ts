@@ -2,16 +2,19 @@ import { hadamard, identity, khatriRaoRows, kronecker, type Matrix, multiply, ro
 
 /**
  * What an adapter adds to one weight, with alpha / rank folded in and the user's weight not:
- * `delta W = up @ down` (down flattened to (rank, inputs)), or `delta W = down` where there is no `up`.
+ * `delta W = up @ down`, with `down` flattened to (rank, inputs). A change that has no cheap pair is kept whole on one side,
+ * with the identity on the other.
  */
-export interface AdapterFactors {
-  /** Width of the bottleneck; the number of outputs where the delta is dense. */
+export interface LayerFactors {
   readonly rank: number;
+  /** What follows the outputs in the weight's shape: [in] of a linear layer, [in, height, width] of a convolution. */
+  readonly inShape: readonly number[];
+  /** Outputs of the layer. */
+  readonly out: number;
+  /** (rank, ...inShape) */
   readonly down: Float32Array;
-  /** (rank, in) for a linear layer, (rank, in, height, width) for a convolution; the weight's own shape where the delta is dense. */
-  readonly downShape: readonly number[];
-  /** (out, rank); undefined where `down` is the whole delta. */
-  readonly up: Float32Array | undefined;
+  /** (out, rank) */
+  readonly up: Float32Array;
 }
 
 /** A delta as one product, or as two or more that must be combined first. */
@@ -19,9 +22,9 @@ export type Decomposition =
   | { readonly kind: "product"; readonly up: Matrix; readonly down: Matrix }
   | { readonly kind: "dense"; readonly delta: Matrix };
 
-/** A pair costs rank * (out + in) numbers and multiplications for each input, the dense delta out * in. */
+/** Otherwise the whole delta beside an identity is a pair of no higher rank. */
 function pairIsCheaper(rank: number, outputs: number, inputs: number): boolean {
-  return rank * (outputs + inputs) < outputs * inputs;
+  return rank < Math.min(outputs, inputs);
 }
 
 /**
@@ -53,10 +56,12 @@ export function kroneckerOfFactors(first: Factor, second: Factor): Decomposition
   return { kind: "dense", delta: kronecker(asWhole(first), asWhole(second)) };
 }
 
-/** A whole matrix is a product with the smaller identity. */
 function asPair(factor: Factor): { up: Matrix; down: Matrix } {
-  if ("up" in factor) return factor;
-  const { whole } = factor;
+  return "up" in factor ? factor : wholeAsPair(factor.whole);
+}
+
+/** A whole matrix is a product with the smaller identity. */
+function wholeAsPair(whole: Matrix): { up: Matrix; down: Matrix } {
   return whole.rows <= whole.columns ? { up: identity(whole.rows), down: whole } : { up: whole, down: identity(whole.columns) };
 }
 
@@ -69,17 +74,13 @@ function asWhole(factor: Factor): Matrix {
  * @param scale alpha / rank
  * @param shape of the layer's weight
  */
-export function toFactors(decomposition: Decomposition, scale: number, shape: readonly number[]): AdapterFactors {
-  if (decomposition.kind === "dense") {
-    return { rank: shape[0] ?? 0, down: scaled(decomposition.delta, scale).data, downShape: shape, up: undefined };
-  }
-  const { up, down } = decomposition;
-  return { rank: down.rows, down: down.data, downShape: [down.rows, ...shape.slice(1)], up: scaled(up, scale).data };
+export function toFactors(decomposition: Decomposition, scale: number, shape: readonly number[]): LayerFactors {
+  const [out = 0, ...inShape] = shape;
+  const { up, down } = decomposition.kind === "dense" ? wholeAsPair(decomposition.delta) : decomposition;
+  return { rank: down.rows, inShape, out, down: down.data, up: scaled(up, scale).data };
 }
 
 /** The delta itself, in the order of the weight's shape: for merging, and for tests. */
-export function denseDelta({ rank, down, up }: AdapterFactors): Float32Array {
-  if (up === undefined) return down;
-  return multiply({ rows: up.length / rank, columns: rank, data: up }, { rows: rank, columns: down.length / rank, data: down })
-    .data;
+export function denseDelta({ rank, out, down, up }: LayerFactors): Float32Array {
+  return multiply({ rows: out, columns: rank, data: up }, { rows: rank, columns: down.length / rank, data: down }).data;
 }

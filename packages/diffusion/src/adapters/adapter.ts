@@ -17,6 +17,10 @@ export interface AdapterFile {
   readonly metadata: ReadonlyMap<string, string>;
 }
 
+export type { AdapterLayer } from "./adapter-layer.ts";
+export type { AdaptedNetworks, AdapterNetwork } from "./adapter-targets.ts";
+export type { LayerFactors } from "./factors.ts";
+
 /** An adapter tied to the layers of one model. */
 export interface Adapter {
   readonly path: string;
