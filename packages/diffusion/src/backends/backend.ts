@@ -1,4 +1,4 @@
-import type { Graph } from "../graph/graph.ts";
+import type { Graph, GraphInput } from "../graph/graph.ts";
 import type { Tensor } from "../graph/tensor.ts";
 
 /**
@@ -14,6 +14,8 @@ export interface Backend {
 
 /** A network ready to run. Sizes marked by names in the graph's inputs may change from run to run. */
 export interface CompiledGraph {
+  /** What `run` wants, as the graph declared it. */
+  readonly inputs: readonly GraphInput[];
   /** Memory that the compiled weights take, in bytes: an estimate for budgets. */
   readonly weightBytes: number;
   /** Runs once. The arrays given are not kept; the arrays returned are the caller's. */

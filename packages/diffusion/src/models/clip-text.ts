@@ -3,9 +3,9 @@ import type { Value } from "../graph/graph.ts";
 import { layerNorm, linear } from "./layers.ts";
 import type { Scope } from "./scope.ts";
 
-/** The output that holds the states after `layer` blocks (0: the embeddings themselves). */
-export function hiddenStateName(layer: number): string {
-  return `hidden.${layer}`;
+/** The output that holds the states after `layer` blocks (0: the embeddings themselves), as they are or after the final norm. */
+export function hiddenStateName(layer: number, normed: boolean): string {
+  return `${normed ? "normed" : "hidden"}.${layer}`;
 }
 
 /**
@@ -13,7 +13,7 @@ export function hiddenStateName(layer: number): string {
  *
  * Inputs: `token_embeddings` [N, T, C], rows of the vocabulary's table looked up outside (`text/embedding-table.ts`);
  * `end_token` int64 [N], where the pooled output is taken.
- * Outputs: `hidden.K` [N, T, C] for K = 0 .. layers, before the final norm; `last` [N, T, C] after it;
+ * Outputs: `hidden.K` [N, T, C] for K = 1 .. layers, the states after K blocks, and `normed.K`, the same after the final norm;
  * `pooled` [N, projection], the normed state at the end token, projected where the network has a projection.
  */
 export function clipText(s: Scope, config: ClipTextConfig): void {
@@ -22,13 +22,13 @@ export function clipText(s: Scope, config: ClipTextConfig): void {
   const endToken = graph.input("end_token", "int64", ["batch"]);
 
   let h = graph.add(embeddings, s.weight("embeddings.position_embedding.weight", [config.maxPositions, config.hiddenSize]));
-  graph.output(hiddenStateName(0), h);
+  let last = h;
   for (let i = 0; i < config.layers; i++) {
     h = encoderLayer(s.at(`encoder.layers.${i}`), h, config);
-    graph.output(hiddenStateName(i + 1), h);
+    last = layerNorm(s.at("final_layer_norm"), h, config.layerNormEps);
+    graph.output(hiddenStateName(i + 1, false), h);
+    graph.output(hiddenStateName(i + 1, true), last);
   }
-  const last = layerNorm(s.at("final_layer_norm"), h, config.layerNormEps);
-  graph.output("last", last);
   const end = graph.pickToken(last, endToken);
   graph.output("pooled", s.has("text_projection.weight") ? linear(s.at("text_projection"), end) : end);
 }
@@ -36,7 +36,11 @@ export function clipText(s: Scope, config: ClipTextConfig): void {
 function encoderLayer(s: Scope, x: Value, config: ClipTextConfig): Value {
   const { graph } = s;
   const normed = layerNorm(s.at("layer_norm1"), x, config.layerNormEps);
-  const [query, key, value] = ["q_proj", "k_proj", "v_proj"].map((name) => linear(s.at(`self_attn.${name}`), normed)) as [Value, Value, Value];
+  const [query, key, value] = ["q_proj", "k_proj", "v_proj"].map((name) => linear(s.at(`self_attn.${name}`), normed)) as [
+    Value,
+    Value,
+    Value,
+  ];
   const attended = graph.attention(query, key, value, { heads: config.heads, causal: true });
   const h = graph.add(x, linear(s.at("self_attn.out_proj"), attended));
   const hidden = linear(s.at("mlp.fc1"), layerNorm(s.at("layer_norm2"), h, config.layerNormEps));

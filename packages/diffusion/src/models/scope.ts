@@ -61,7 +61,9 @@ export class Scope {
       problems.push(`${full} ${wanted} is missing`);
       return graph.constant(new Float32Array(1), [1]);
     }
-    const fits = tensor.shape.length === expected.length && expected.every((size, axis) => size === null || Number.isNaN(size) || size === tensor.shape[axis]);
+    const fits =
+      tensor.shape.length === expected.length &&
+      expected.every((size, axis) => size === null || Number.isNaN(size) || size === tensor.shape[axis]);
     if (!fits) problems.push(`${full} is [${tensor.shape.join(", ")}], not ${wanted}`);
     const shape = as ?? tensor.shape;
     const key = `${full} ${shape.join()}`;

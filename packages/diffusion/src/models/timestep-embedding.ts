@@ -15,7 +15,11 @@ export interface SinusoidOptions {
  * @param width  numbers in a row.
  * @returns [values.length, width], row-major.
  */
-export function sinusoids(values: ArrayLike<number>, width: number, { flipSinToCos = true, freqShift = 0 }: SinusoidOptions = {}): Float32Array {
+export function sinusoids(
+  values: ArrayLike<number>,
+  width: number,
+  { flipSinToCos = true, freqShift = 0 }: SinusoidOptions = {},
+): Float32Array {
   const half = Math.floor(width / 2);
   const result = new Float32Array(values.length * width);
   const [sinAt, cosAt] = flipSinToCos ? [half, 0] : [0, half];

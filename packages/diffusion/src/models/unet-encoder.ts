@@ -53,7 +53,8 @@ export function wayDown(s: Scope, x: Value, given: Conditioning, config: UNetEnc
     const block = s.at(`down_blocks.${level}`);
     for (let i = 0; i < config.layersPerBlock; i++) {
       h = resnet(block.at(`resnets.${i}`), h, given.embedding, normOf(config));
-      if (type === "CrossAttnDownBlock2D") h = spatialTransformer(block.at(`attentions.${i}`), h, given.text, transformerOf(config, level));
+      if (type === "CrossAttnDownBlock2D")
+        h = spatialTransformer(block.at(`attentions.${i}`), h, given.text, transformerOf(config, level));
       skips.push(h);
     }
     if (level < last) {

@@ -29,7 +29,13 @@ export function unet(s: Scope, config: UNetConfig): void {
   const lowest = skips.at(-1) ?? sample;
   const h = middle(s.at("mid_block"), lowest, given, config);
 
-  const residuals = residualNames(config).map((name) => graph.input(name, "float32", ["n", "c", "h", "w"].map((axis) => `${name} ${axis}`)));
+  const residuals = residualNames(config).map((name) =>
+    graph.input(
+      name,
+      "float32",
+      ["n", "c", "h", "w"].map((axis) => `${name} ${axis}`),
+    ),
+  );
   const withResiduals = [...skips, h].map((value, i) => add(s, value, residuals[i]));
   const middled = withResiduals.pop() ?? h;
 
@@ -52,7 +58,8 @@ function wayUp(s: Scope, x: Value, skips: Value[], given: Conditioning, config: 
     const level = last - i;
     for (let j = 0; j <= config.layersPerBlock; j++) {
       h = resnet(block.at(`resnets.${j}`), graph.concat(h, skips.pop() ?? x), given.embedding, normOf(config));
-      if (type === "CrossAttnUpBlock2D") h = spatialTransformer(block.at(`attentions.${j}`), h, given.text, transformerOf(config, level));
+      if (type === "CrossAttnUpBlock2D")
+        h = spatialTransformer(block.at(`attentions.${j}`), h, given.text, transformerOf(config, level));
     }
     // To the size of the next skip connection, not twice the size: they differ where a level's size is odd.
     const next = skips.at(-1);

@@ -28,7 +28,7 @@ export function readCase(path: string): CaseFile {
   let meta: Record<string, unknown> = {};
   for (const [name, entry] of Object.entries(header)) {
     if (name === "__metadata__") {
-      if (isRecord(entry) && typeof entry.case === "string") meta = JSON.parse(entry.case);
+      if (isRecord(entry) && typeof entry.case === "string") meta = JSON.parse(pythonNumbers(entry.case));
       continue;
     }
     if (!isTensorEntry(entry)) throw new Error(`${path}: the header's entry for ${name} is not a tensor's`);
@@ -37,6 +37,11 @@ export function readCase(path: string): CaseFile {
     tensors.set(name, { type: entry.dtype, shape: entry.shape, data: widen(entry.dtype, bytes.buffer) });
   }
   return { meta, tensors };
+}
+
+/** Python writes infinities bare, which JSON does not know; a number beyond the largest means the same to both. */
+function pythonNumbers(json: string): string {
+  return json.replace(/(: )(-?)Infinity/g, "$1$21e999");
 }
 
 /** A tensor of a case as float32, whatever its type in the file; throws where the case has none of that name. */

@@ -46,7 +46,10 @@ class Lowering {
 
   lower(node: Node): void {
     const rule = this.#rules[node.op] as (node: Node, inputs: readonly string[]) => string;
-    const result = rule(node, node.inputs.map((value) => this.#name(value)));
+    const result = rule(
+      node,
+      node.inputs.map((value) => this.#name(value)),
+    );
     this.#names.set(node.output.id, result);
   }
 
@@ -77,9 +80,11 @@ class Lowering {
       const product = this.#contrib("FusedMatMul", [x, weight], { transB: 1 });
       return bias === undefined ? product : this.writer.op("Add", [product, bias]);
     },
-    conv2d: ({ attributes: { stride, padding } }, inputs) => this.writer.op("Conv", inputs, { strides: [stride, stride], pads: padding }),
+    conv2d: ({ attributes: { stride, padding } }, inputs) =>
+      this.writer.op("Conv", inputs, { strides: [stride, stride], pads: padding }),
     groupNorm: (node, inputs) => this.#groupNorm(node, inputs),
-    layerNorm: ({ attributes: { epsilon } }, inputs) => this.writer.op("LayerNormalization", inputs, { axis: -1, epsilon: { float: epsilon } }),
+    layerNorm: ({ attributes: { epsilon } }, inputs) =>
+      this.writer.op("LayerNormalization", inputs, { axis: -1, epsilon: { float: epsilon } }),
     attention: ({ attributes: { heads, causal } }, inputs) =>
       this.#contrib("MultiHeadAttention", inputs, { num_heads: heads, unidirectional: causal ? 1 : 0 }),
     geglu: (_, [x = ""]) => {
@@ -101,13 +106,15 @@ class Lowering {
       return this.#resize([x, "", "", sizes]);
     },
     upsample2x: (_, [x = ""]) => this.#resize([x, "", this.writer.floats(new Float32Array([1, 1, 2, 2]), [4])]),
-    imageToTokens: (_, [x = ""]) => this.writer.op("Transpose", [this.writer.op("Reshape", [x, this.writer.ints([0, 0, -1])])], { perm: [0, 2, 1] }),
+    imageToTokens: (_, [x = ""]) =>
+      this.writer.op("Transpose", [this.writer.op("Reshape", [x, this.writer.ints([0, 0, -1])])], { perm: [0, 2, 1] }),
     tokensToImage: ({ attributes: { channels } }, [x = "", reference = ""]) => {
       const shape = this.writer.op("Concat", [this.writer.ints([0, channels]), this.#pictureSize(reference)], { axis: 0 });
       return this.writer.op("Reshape", [this.writer.op("Transpose", [x], { perm: [0, 2, 1] }), shape]);
     },
     spread: (_, [x = ""]) => this.writer.op("Unsqueeze", [x, this.writer.ints([2, 3])]),
-    pickToken: (_, [x = "", index = ""]) => this.writer.op("GatherND", [x, this.writer.op("Unsqueeze", [index, this.writer.ints([1])])], { batch_dims: 1 }),
+    pickToken: (_, [x = "", index = ""]) =>
+      this.writer.op("GatherND", [x, this.writer.op("Unsqueeze", [index, this.writer.ints([1])])], { batch_dims: 1 }),
   };
 
   #pictureSize(image: string): string {
@@ -115,7 +122,11 @@ class Lowering {
   }
 
   #resize(inputs: readonly string[]): string {
-    return this.writer.op("Resize", inputs, { mode: "nearest", coordinate_transformation_mode: "asymmetric", nearest_mode: "floor" });
+    return this.writer.op("Resize", inputs, {
+      mode: "nearest",
+      coordinate_transformation_mode: "asymmetric",
+      nearest_mode: "floor",
+    });
   }
 
   /** No CPU kernel knows groups: each group becomes one channel of an instance normalisation. */
@@ -123,7 +134,9 @@ class Lowering {
     const { groups, epsilon, silu } = node.attributes;
     const { writer } = this;
     const grouped = writer.op("Reshape", [x, writer.ints([0, groups, -1])]);
-    const normed = writer.op("InstanceNormalization", [grouped, writer.filled(1, groups), writer.filled(0, groups)], { epsilon: { float: epsilon } });
+    const normed = writer.op("InstanceNormalization", [grouped, writer.filled(1, groups), writer.filled(0, groups)], {
+      epsilon: { float: epsilon },
+    });
     const image = writer.op("Reshape", [normed, writer.op("Shape", [x])]);
     const perChannel = (vector: string): string => writer.op("Reshape", [vector, writer.ints([-1, 1, 1])]);
     const result = writer.op("Add", [writer.op("Mul", [image, perChannel(gamma)]), perChannel(beta)]);

@@ -43,7 +43,13 @@ export class ModelWriter {
     return `v${this.#names++}`;
   }
 
-  node(type: string, inputs: readonly string[], attributes: Readonly<Record<string, Attribute>> = {}, domain = "", outputs = 1): string[] {
+  node(
+    type: string,
+    inputs: readonly string[],
+    attributes: Readonly<Record<string, Attribute>> = {},
+    domain = "",
+    outputs = 1,
+  ): string[] {
     const message = new MessageWriter();
     for (const input of inputs) message.string(1, input);
     const names = Array.from({ length: outputs }, () => this.fresh());
@@ -75,7 +81,12 @@ export class ModelWriter {
 
   /** An inline int64 vector, such as a shape; equal ones are written once. */
   ints(values: readonly number[]): string {
-    return this.#once(`ints ${values.join()}`, "int64", [values.length], () => new Uint8Array(new BigInt64Array(values.map(BigInt)).buffer));
+    return this.#once(
+      `ints ${values.join()}`,
+      "int64",
+      [values.length],
+      () => new Uint8Array(new BigInt64Array(values.map(BigInt)).buffer),
+    );
   }
 
   /** An inline float32 tensor. */
@@ -151,7 +162,8 @@ function valueInfo(name: string, type: StorageType, shape: readonly (number | st
   const tensor = new MessageWriter().int(1, DATA_TYPE[type]);
   if (shape) {
     const dims = new MessageWriter();
-    for (const size of shape) dims.message(1, typeof size === "number" ? new MessageWriter().int(1, size) : new MessageWriter().string(2, size));
+    for (const size of shape)
+      dims.message(1, typeof size === "number" ? new MessageWriter().int(1, size) : new MessageWriter().string(2, size));
     tensor.message(2, dims);
   }
   return new MessageWriter().string(1, name).message(2, new MessageWriter().message(1, tensor));

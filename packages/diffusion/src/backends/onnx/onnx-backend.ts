@@ -1,7 +1,7 @@
 import { availableParallelism } from "node:os";
 import { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
 import { KilnError } from "../../errors.ts";
-import type { Graph } from "../../graph/graph.ts";
+import type { Graph, GraphInput } from "../../graph/graph.ts";
 import type { Tensor } from "../../graph/tensor.ts";
 import type { Backend, CompiledGraph } from "../backend.ts";
 import { lowerToOnnx } from "./lower.ts";
@@ -19,7 +19,7 @@ export function onnxBackend({ threads = availableParallelism() }: OnnxBackendOpt
     async compile(graph: Graph): Promise<CompiledGraph> {
       const { model, weightBytes } = lowerToOnnx(graph);
       const session = await withTypedErrors(graph.name, () => InferenceSession.create(model, sessionOptions(threads)));
-      return new OnnxGraph(graph.name, session, weightBytes);
+      return new OnnxGraph(graph, session, weightBytes);
     },
   };
 }
@@ -40,12 +40,14 @@ function sessionOptions(threads: number): InferenceSession.SessionOptions {
 }
 
 class OnnxGraph implements CompiledGraph {
+  readonly inputs: readonly GraphInput[];
   readonly weightBytes: number;
   readonly #name: string;
   readonly #session: InferenceSession;
 
-  constructor(name: string, session: InferenceSession, weightBytes: number) {
-    this.#name = name;
+  constructor(graph: Graph, session: InferenceSession, weightBytes: number) {
+    this.#name = graph.name;
+    this.inputs = graph.inputs;
     this.#session = session;
     this.weightBytes = weightBytes;
   }
@@ -56,7 +58,8 @@ class OnnxGraph implements CompiledGraph {
     const results = await withTypedErrors(this.#name, () => this.#session.run(feeds));
     const outputs: Record<string, Tensor & { data: Float32Array }> = {};
     for (const [name, { data, dims }] of Object.entries(results)) {
-      if (!(data instanceof Float32Array)) throw new KilnError("backend_failed", `ONNX Runtime gave ${name} of ${this.#name} in another type than float32.`);
+      if (!(data instanceof Float32Array))
+        throw new KilnError("backend_failed", `ONNX Runtime gave ${name} of ${this.#name} in another type than float32.`);
       outputs[name] = { type: "float32", shape: dims, data };
     }
     return outputs;
@@ -76,7 +79,9 @@ async function withTypedErrors<T>(name: string, work: () => Promise<T>): Promise
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     if (OUT_OF_MEMORY.test(message)) {
-      throw new KilnError("out_of_memory", `The ${name} did not fit into memory. Draw a smaller picture or fewer at once.`, { cause: error });
+      throw new KilnError("out_of_memory", `The ${name} did not fit into memory. Draw a smaller picture or fewer at once.`, {
+        cause: error,
+      });
     }
     throw new KilnError("backend_failed", `ONNX Runtime could not run the ${name}: ${message}`, { cause: error });
   }

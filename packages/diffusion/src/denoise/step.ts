@@ -1,0 +1,116 @@
+import { KilnError } from "../errors.ts";
+import type { AdapterStack } from "../networks/adapter-stack.ts";
+import type { ControlledRow, ControlNetwork } from "../networks/control-network.ts";
+import type { NoisePredictor, Residuals, Row, RowConditioning } from "../networks/noise-predictor.ts";
+import { guided } from "./guidance.ts";
+import type { Slot } from "./slot.ts";
+
+/**
+ * One evaluation for each of several slots in one call of the UNet: the unit of work of the whole engine.
+ * The slots must share a size and a number of text tokens (`sharesCall`); everything else is each slot's own.
+ *
+ * @param stack the adapters of all the slots, or undefined where none has any.
+ * @returns for each slot the scheduler's estimate of the finished latents, where it makes one.
+ * @throws KilnError numeric where a prediction is not a number.
+ */
+export async function step(
+  predictor: NoisePredictor,
+  slots: readonly Slot[],
+  stack: AdapterStack | undefined,
+): Promise<(Float32Array | undefined)[]> {
+  const rows = slots.map(rowsOf);
+  const batch = rows.flat();
+  const size = { height: slots[0]?.definition.height ?? 0, width: slots[0]?.definition.width ?? 0 };
+  const residuals = await controlResiduals(slots, rows, size);
+  const predictions = await predictor.predict(batch, size, stack, residuals);
+  return slots.map((slot) => advance(slot, predictions.splice(0, slot.rows)));
+}
+
+/** Whether two slots can be rows of one call. */
+export function sharesCall(a: Slot, b: Slot): boolean {
+  const [one, other] = [a.definition, b.definition];
+  return one.height === other.height && one.width === other.width && one.positive.text.length === other.positive.text.length;
+}
+
+/** The slot's rows: negative first where it has guidance. */
+function rowsOf(slot: Slot): Row[] {
+  const { scheduler, positive, negative, adapters, inpainting } = slot.definition;
+  const scaled = scheduler.scaleModelInput(slot.latents, slot.scheduler);
+  const sample = inpainting?.maskedLatents ? join(scaled, inpainting.mask, inpainting.maskedLatents) : scaled;
+  const timestep = scheduler.timesteps[slot.scheduler.index] ?? 0;
+  const row = (conditioning: RowConditioning): Row => ({ sample, timestep, conditioning, adapters });
+  return negative ? [row(negative), row(positive)] : [row(positive)];
+}
+
+async function controlResiduals(
+  slots: readonly Slot[],
+  rows: readonly Row[][],
+  size: { height: number; width: number },
+): Promise<Residuals> {
+  const controlled = new Map<ControlNetwork, ControlledRow[]>();
+  let place = 0;
+  for (const [i, slot] of slots.entries()) {
+    const active = slot.definition.controls.filter((control) => acts(slot, control) && control.scale !== 0);
+    for (const row of rows[i] ?? []) {
+      for (const { network, condition, scale } of active) {
+        const list = controlled.get(network) ?? [];
+        list.push({ row, place, condition, scale });
+        controlled.set(network, list);
+      }
+      place++;
+    }
+  }
+  let residuals: Residuals = {};
+  for (const [network, list] of controlled) residuals = await network.addResiduals(list, size, place, residuals);
+  return residuals;
+}
+
+/** Whether the coming evaluation lies wholly inside a control's part of the run. */
+function acts({ definition, scheduler }: Slot, control: { start: number; end: number }): boolean {
+  const total = definition.end - definition.begin;
+  const done = scheduler.index - definition.begin;
+  return done / total >= control.start && (done + 1) / total <= control.end;
+}
+
+/** Takes the network's answers into the slot. */
+function advance(slot: Slot, predictions: readonly Float32Array[]): Float32Array | undefined {
+  const { scheduler, guidance, negative, noise, inpainting } = slot.definition;
+  const [first, second] = predictions;
+  if (!first) throw new Error("a prediction is missing");
+  const output = negative && second ? guided(first, second, guidance) : first;
+  if (!output.every(Number.isFinite)) {
+    throw new KilnError(
+      "numeric",
+      `The UNet's answer at step ${slot.scheduler.index + 1} is not a number. The checkpoint or an adapter holds damaged weights, or an adapter's weight is far too large.`,
+    );
+  }
+  const result = scheduler.step(output, slot.latents, slot.scheduler, noise.draw);
+  slot.scheduler = result.state;
+  slot.latents = inpainting?.keep ? keepUnmasked(slot, result.sample, inpainting.mask, inpainting.keep) : result.sample;
+  return result.predictedOriginal;
+}
+
+/** Outside the mask, the given picture as it would be at this noise level (as diffusers' inpainting with 4-channel networks does). */
+function keepUnmasked(
+  slot: Slot,
+  sample: Float32Array,
+  mask: Float32Array,
+  keep: { latents: Float32Array; noise: Float32Array },
+): Float32Array {
+  const { scheduler } = slot.definition;
+  const known = slot.done ? keep.latents : scheduler.addNoise(keep.latents, keep.noise, slot.scheduler.index);
+  return sample.map((value, i) => {
+    const painted = mask[i % mask.length] ?? 0;
+    return (1 - painted) * (known[i] ?? 0) + painted * value;
+  });
+}
+
+function join(...parts: readonly Float32Array[]): Float32Array {
+  const result = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    result.set(part, at);
+    at += part.length;
+  }
+  return result;
+}

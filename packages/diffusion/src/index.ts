@@ -1,0 +1,45 @@
+/**
+ * Stable Diffusion XL in TypeScript: checkpoints are read where they lie, networks are built from code, pictures come out.
+ * @module
+ */
+export { type Adapter, type AdapterFile, fitAdapter, openAdapter } from "./adapters/adapter.ts";
+export type { Backend, CompiledGraph } from "./backends/backend.ts";
+export { type OnnxBackendOptions, onnxBackend } from "./backends/onnx/onnx-backend.ts";
+export { type Checkpoint, type OpenCheckpointOptions, openCheckpoint } from "./checkpoint/checkpoint.ts";
+export { type CheckpointDefaults, readDefaults } from "./checkpoint/defaults.ts";
+export { type Inspection, inspectFile } from "./checkpoint/inspect.ts";
+export { Denoiser, type DenoiserOptions, type StepProgress, type SubmitOptions } from "./denoise/denoiser.ts";
+export { type Candidate, fairPolicy, type Policy } from "./denoise/policy.ts";
+export { ERROR_CODES, type ErrorCode, KilnError } from "./errors.ts";
+export {
+  decodeMask,
+  decodePicture,
+  decodePictureWithAlpha,
+  MAX_PICTURE_FILE_BYTES,
+  type PictureFormat,
+  pictureFormat,
+} from "./pictures/decode.ts";
+export { encodeJpeg, encodePng, encodeWebp } from "./pictures/encode.ts";
+export { commonSettings, formatInfotext, parseInfotext } from "./pictures/infotext.ts";
+export { MAX_PICTURE_PIXELS, type MaskPicture, type Picture } from "./pictures/picture.ts";
+export { encodePicture, encodePngWithMetadata, type PictureMetadata, readPictureMetadata } from "./pictures/picture-metadata.ts";
+export { type ResizeMode, resizePicture } from "./pictures/resize.ts";
+export { DiffusionModel, type LoadOptions } from "./pipelines/diffusion-model.ts";
+export { GeneratedPicture } from "./pipelines/generated-picture.ts";
+export { Pipeline } from "./pipelines/pipeline.ts";
+export type { PromptSyntax } from "./pipelines/prompt-encoder.ts";
+export { type Recipe, recipeFor } from "./pipelines/recipes.ts";
+export type * from "./pipelines/request.ts";
+export { createRandom, MAX_SEED, restoreRandom } from "./random/create-random.ts";
+export type { RandomKind, RandomSource, RandomState } from "./random/random.ts";
+export {
+  A1111_SAMPLERS,
+  A1111_SCHEDULES,
+  a1111SamplerOptions,
+  isA1111Sampler,
+  resolveA1111Name,
+} from "./schedulers/a1111/names.ts";
+export { createScheduler, listSchedulers, resolveSchedulerName } from "./schedulers/registry.ts";
+export type { Scheduler, SchedulerConfig, SchedulerRun, SchedulerState, SchedulerStep } from "./schedulers/scheduler.ts";
+export { extractLoraTags, type LoraTag } from "./text/extra-network-tags.ts";
+export { VERSION } from "./version.ts";

@@ -1,0 +1,80 @@
+import type { Backend, CompiledGraph } from "../backends/backend.ts";
+import type { Graph } from "../graph/graph.ts";
+
+/**
+ * Compiled networks by name, within a budget of memory. Each is compiled when it is first asked for; when the budget is
+ * exceeded, the least recently used one that is idle goes. One network larger than the whole budget still runs, alone.
+ */
+export class NetworkCache {
+  readonly backend: Backend;
+  readonly #budgetBytes: number;
+  /** In order of use, least recent first. */
+  readonly #entries = new Map<string, Entry>();
+
+  /** @param budgetBytes memory for weights; Infinity keeps everything. */
+  constructor(backend: Backend, budgetBytes = Number.POSITIVE_INFINITY) {
+    this.backend = backend;
+    this.#budgetBytes = budgetBytes;
+  }
+
+  /** Runs `work` with the network of this key; it is not evicted meanwhile. */
+  async use<T>(key: string, build: () => Graph, work: (network: CompiledGraph) => Promise<T>): Promise<T> {
+    const entry = this.#entries.get(key) ?? this.#start(build);
+    this.#entries.delete(key);
+    this.#entries.set(key, entry);
+    entry.users++;
+    try {
+      const network = await entry.network;
+      await this.#evict(key);
+      return await work(network);
+    } catch (error) {
+      if (entry.bytes === undefined) this.#entries.delete(key); // it never compiled: the next caller tries again
+      throw error;
+    } finally {
+      entry.users--;
+    }
+  }
+
+  has(key: string): boolean {
+    return this.#entries.has(key);
+  }
+
+  /** Weights in memory now, in bytes. */
+  get bytes(): number {
+    return [...this.#entries.values()].reduce((sum, entry) => sum + (entry.bytes ?? 0), 0);
+  }
+
+  /** Frees every network. Nothing may be in use. */
+  async dispose(): Promise<void> {
+    const entries = [...this.#entries.values()];
+    this.#entries.clear();
+    for (const entry of entries) await (await entry.network).dispose();
+  }
+
+  #start(build: () => Graph): Entry {
+    const entry: Entry = { network: this.backend.compile(build()), users: 0, bytes: undefined };
+    entry.network.then(
+      (network) => {
+        entry.bytes = network.weightBytes;
+      },
+      () => undefined, // the caller that awaits it hears of it
+    );
+    return entry;
+  }
+
+  async #evict(justUsed: string): Promise<void> {
+    for (const [key, entry] of this.#entries) {
+      if (this.bytes <= this.#budgetBytes) return;
+      if (key === justUsed || entry.users > 0) continue;
+      this.#entries.delete(key);
+      await (await entry.network).dispose();
+    }
+  }
+}
+
+interface Entry {
+  readonly network: Promise<CompiledGraph>;
+  users: number;
+  /** Undefined until compiled. */
+  bytes: number | undefined;
+}

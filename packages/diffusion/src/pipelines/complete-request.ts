@@ -1,0 +1,141 @@
+import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import type { CheckpointDefaults } from "../checkpoint/defaults.ts";
+import type { Distilled } from "../checkpoint/distilled.ts";
+import { KilnError } from "../errors.ts";
+import { MAX_SEED } from "../random/create-random.ts";
+import { type Recipe, recipeFor } from "./recipes.ts";
+import type { GenerateRequest } from "./request.ts";
+
+/** A request of which nothing is left out that a step needs. */
+export interface CompleteRequest extends GenerateRequest {
+  readonly width: number;
+  readonly height: number;
+  readonly steps: number;
+  readonly guidanceScale: number;
+  readonly guidanceRescale: number;
+  readonly strength: number;
+  readonly seeds: readonly bigint[];
+  /** The recipe's scheduler where the request names none; undefined: the checkpoint's own. */
+  readonly scheduler: NonNullable<GenerateRequest["scheduler"]> | undefined;
+}
+
+/** Sides must divide into latents. */
+const SIDE_MULTIPLE = 8;
+/** 8 latents a side: below, the deepest level of SDXL has nothing left to attend to. */
+const MIN_SIDE = 32;
+/** Sixteen times SDXL's own area: memory grows with it, and checks of what fits come after this one. */
+const MAX_SIDE = 4096;
+/** The network was trained with this many timesteps; more steps than that do not exist. */
+const MAX_STEPS = 1000;
+/** Beyond, every checkpoint gives burnt colours. */
+const MAX_GUIDANCE = 100;
+const MAX_COUNT = 64;
+const MAX_CONTROLS = 8;
+const MAX_LORAS = 32;
+/** An adapter's weight beyond is a slip of the keyboard. */
+const MAX_ADAPTER_WEIGHT = 100;
+const DEFAULT_STRENGTH = 0.75;
+
+/**
+ * Checks a request, and fills in what it leaves out from the checkpoint's recipe.
+ * @param imageSize the given picture's size, where there is one: the default size, cut down to multiples of 8.
+ * @throws KilnError invalid_request naming the first field that is wrong and its limits.
+ */
+export function completeRequest(
+  request: GenerateRequest,
+  { checkpoint, defaults, loras }: { checkpoint: Checkpoint; defaults: CheckpointDefaults; loras?: readonly Distilled[] },
+  imageSize?: { width: number; height: number },
+): CompleteRequest {
+  const recipe = recipeFor(checkpoint, defaults, loras);
+  const own = imageSize ? { width: cutDown(imageSize.width), height: cutDown(imageSize.height) } : recipe.size;
+  const complete: CompleteRequest = {
+    ...request,
+    width: side("width", request.width ?? own.width),
+    height: side("height", request.height ?? own.height),
+    steps: stepsOf(request, recipe),
+    guidanceScale: within("guidanceScale", request.guidanceScale ?? recipe.guidanceScale, 0, MAX_GUIDANCE),
+    guidanceRescale: within("guidanceRescale", request.guidanceRescale ?? 0, 0, 1),
+    strength: within("strength", request.strength ?? (request.mask === undefined ? DEFAULT_STRENGTH : 1), 0, 1),
+    seeds: seedsOf(request),
+    scheduler: request.scheduler ?? recipe.scheduler,
+    ...(request.scheduler === undefined && request.steps === undefined && request.timesteps === undefined && recipe.timesteps
+      ? { timesteps: recipe.timesteps }
+      : {}),
+    ...(request.eta === undefined && recipe.eta !== undefined ? { eta: recipe.eta } : {}),
+  };
+  checkRest(complete);
+  return complete;
+}
+
+function stepsOf({ steps, timesteps, sigmas }: GenerateRequest, recipe: Recipe): number {
+  const given = timesteps?.length ?? (sigmas ? sigmas.length - 1 : undefined);
+  return whole("steps", given ?? steps ?? recipe.steps, 1, MAX_STEPS);
+}
+
+function checkRest(request: CompleteRequest): void {
+  const { prompt, image, mask, strength, controls = [], loras = [], denoisingStart, denoisingEnd, clipSkip, eta } = request;
+  if (typeof prompt !== "string") throw invalid("prompt", "prompt must be a text.");
+  if (mask !== undefined && image === undefined)
+    throw invalid("mask", "mask needs image: the picture that is to be painted over.");
+  if (image !== undefined && denoisingStart === undefined && Math.floor(request.steps * strength) < 1) {
+    throw invalid("strength", `strength ${strength} of ${request.steps} steps leaves nothing to draw: raise one of them.`);
+  }
+  if (denoisingStart !== undefined) within("denoisingStart", denoisingStart, 0, 1);
+  if (denoisingEnd !== undefined) within("denoisingEnd", denoisingEnd, 0, 1);
+  if (denoisingStart !== undefined && denoisingEnd !== undefined && denoisingStart >= denoisingEnd) {
+    throw invalid("denoisingStart", "denoisingStart must be less than denoisingEnd.");
+  }
+  if (denoisingStart !== undefined && image === undefined)
+    throw invalid("denoisingStart", "denoisingStart needs image: the latents to go on from.");
+  if (clipSkip !== undefined) whole("clipSkip", clipSkip, 0, 32);
+  if (eta !== undefined) within("eta", eta, 0, 1);
+  if (controls.length > MAX_CONTROLS) throw invalid("controls", `controls may be ${MAX_CONTROLS} at most.`);
+  for (const { scale = 1, start = 0, end = 1 } of controls) {
+    within("controls.scale", scale, 0, 10);
+    within("controls.start", start, 0, 1);
+    within("controls.end", end, 0, 1);
+    if (start > end) throw invalid("controls.start", "controls.start must not be greater than controls.end.");
+  }
+  if (loras.length > MAX_LORAS) throw invalid("loras", `loras may be ${MAX_LORAS} at most.`);
+  for (const { weight = 1, textEncoderWeight = weight } of loras) {
+    within("loras.weight", weight, -MAX_ADAPTER_WEIGHT, MAX_ADAPTER_WEIGHT);
+    within("loras.textEncoderWeight", textEncoderWeight, -MAX_ADAPTER_WEIGHT, MAX_ADAPTER_WEIGHT);
+  }
+}
+
+function seedsOf({ seed, count = 1 }: GenerateRequest): bigint[] {
+  whole("count", count, 1, MAX_COUNT);
+  if (typeof seed === "number" && !Number.isSafeInteger(seed))
+    throw invalid("seed", "seed must be a whole number; beyond 2^53 give it as a bigint.");
+  const first = seed === undefined ? BigInt(Math.floor(Math.random() * 2 ** 32)) : BigInt(seed);
+  if (first < 0n || first > MAX_SEED) throw invalid("seed", "seed must be from 0 to 2^64 - 1.");
+  return Array.from({ length: count }, (_, i) => BigInt.asUintN(64, first + BigInt(i)));
+}
+
+function side(name: string, value: number): number {
+  whole(name, value, MIN_SIDE, MAX_SIDE);
+  if (value % SIDE_MULTIPLE !== 0) {
+    const near = [Math.floor(value / SIDE_MULTIPLE), Math.ceil(value / SIDE_MULTIPLE)].map((n) => n * SIDE_MULTIPLE);
+    throw invalid(name, `${name} must be a multiple of ${SIDE_MULTIPLE}: ${value} is not, ${near.join(" and ")} are.`);
+  }
+  return value;
+}
+
+function cutDown(length: number): number {
+  return Math.floor(length / SIDE_MULTIPLE) * SIDE_MULTIPLE;
+}
+
+function whole(name: string, value: number, low: number, high: number): number {
+  if (!Number.isInteger(value)) throw invalid(name, `${name} must be a whole number from ${low} to ${high}, not ${value}.`);
+  return within(name, value, low, high);
+}
+
+function within(name: string, value: number, low: number, high: number): number {
+  if (typeof value !== "number" || !(value >= low && value <= high))
+    throw invalid(name, `${name} must be from ${low} to ${high}, not ${value}.`);
+  return value;
+}
+
+function invalid(field: string, message: string): KilnError {
+  return new KilnError("invalid_request", message, { subject: field });
+}

@@ -1,0 +1,96 @@
+import { availableParallelism } from "node:os";
+import type { Backend } from "../backends/backend.ts";
+import { onnxBackend } from "../backends/onnx/onnx-backend.ts";
+import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.ts";
+import { type CheckpointDefaults, readDefaults } from "../checkpoint/defaults.ts";
+import { openControlNet } from "../checkpoint/opened-network.ts";
+import { Denoiser, type DenoiserOptions } from "../denoise/denoiser.ts";
+import { KilnError } from "../errors.ts";
+import { Autoencoder } from "../networks/autoencoder.ts";
+import { ControlNetwork } from "../networks/control-network.ts";
+import { NetworkCache } from "../networks/network-cache.ts";
+import { NoisePredictor } from "../networks/noise-predictor.ts";
+import { PromptEncoder } from "./prompt-encoder.ts";
+
+export interface LoadOptions extends DenoiserOptions {
+  /** A diffusers folder whose configs are used: for single files that cannot tell their own. */
+  readonly config?: string;
+  /** A VAE in place of the checkpoint's own. */
+  readonly vae?: string;
+  readonly backend?: Backend;
+  /** Memory for compiled networks, in bytes; the least recently used one goes when it is exceeded. Default: no limit. */
+  readonly memoryBudget?: number;
+}
+
+/** A checkpoint with its networks: what pipelines draw with. Networks are compiled when they are first needed. */
+export class DiffusionModel {
+  readonly checkpoint: Checkpoint;
+  readonly defaults: CheckpointDefaults;
+  readonly cache: NetworkCache;
+  readonly predictor: NoisePredictor;
+  readonly autoencoder: Autoencoder;
+  readonly prompts: PromptEncoder;
+  readonly denoiser: Denoiser;
+  readonly #controlNetworks = new Map<string, Promise<ControlNetwork>>();
+
+  private constructor(checkpoint: Checkpoint, defaults: CheckpointDefaults, cache: NetworkCache, options: DenoiserOptions) {
+    const { unet, vae } = checkpoint.weights;
+    const [missing] = checkpoint.missing;
+    if (missing !== undefined || !unet || !vae) {
+      throw new KilnError(
+        "checkpoint_incomplete",
+        `${checkpoint.path} has no ${missing ?? "UNet"}: use a complete checkpoint${missing === "vae" ? ", or name a VAE file" : ""}.`,
+        { subject: checkpoint.path },
+      );
+    }
+    const key = checkpoint.path;
+    this.checkpoint = checkpoint;
+    this.defaults = defaults;
+    this.cache = cache;
+    this.predictor = new NoisePredictor(`${key} UNet`, checkpoint.configs.unet, unet, cache);
+    this.autoencoder = new Autoencoder(`${key} VAE`, checkpoint.configs.vae, vae, cache);
+    this.prompts = new PromptEncoder(key, checkpoint, cache);
+    this.denoiser = new Denoiser(this.predictor, options);
+  }
+
+  /**
+   * Opens a checkpoint: headers and configs are read, nothing is compiled yet.
+   * @throws KilnError file_*, checkpoint_*
+   */
+  static async load(path: string, options: LoadOptions = {}): Promise<DiffusionModel> {
+    const { config, vae, backend = onnxBackend({ threads: availableParallelism() }), memoryBudget } = options;
+    const checkpoint = await openCheckpoint(path, {
+      ...(config === undefined ? {} : { config }),
+      ...(vae === undefined ? {} : { vae }),
+    });
+    return new DiffusionModel(checkpoint, await readDefaults(config ?? path), new NetworkCache(backend, memoryBudget), options);
+  }
+
+  /** A ControlNet by its path, opened once. */
+  controlNetwork(path: string): Promise<ControlNetwork> {
+    const known = this.#controlNetworks.get(path) ?? this.#openControl(path);
+    this.#controlNetworks.set(path, known);
+    known.catch(() => this.#controlNetworks.delete(path)); // a file that is put right later is tried again
+    return known;
+  }
+
+  /** Frees the compiled networks. Nothing may be drawing. */
+  async dispose(): Promise<void> {
+    await this.cache.dispose();
+  }
+
+  async #openControl(path: string): Promise<ControlNetwork> {
+    const { config, weights } = await openControlNet(path);
+    const { unet } = this.checkpoint.configs;
+    const fits =
+      config.crossAttentionDim === unet.crossAttentionDim && config.blockOutChannels.join() === unet.blockOutChannels.join();
+    if (!fits) {
+      throw new KilnError(
+        "adapter_mismatch",
+        `The ControlNet ${path} is for another architecture than ${this.checkpoint.path}.`,
+        { subject: path },
+      );
+    }
+    return new ControlNetwork(`${path} ControlNet`, config, weights, this.cache);
+  }
+}

@@ -1,0 +1,145 @@
+import type { StepProgress } from "../denoise/denoiser.ts";
+import { type NoiseStream, sequentialNoise } from "../denoise/noise-stream.ts";
+import { Slot, type SlotControl } from "../denoise/slot.ts";
+import type { WeightedAdapter } from "../networks/adapter-stack.ts";
+import { PIXELS_PER_LATENT } from "../networks/control-network.ts";
+import type { RowConditioning } from "../networks/noise-predictor.ts";
+import { brownianNoise } from "../random/brownian-tree.ts";
+import { createRandom } from "../random/create-random.ts";
+import type { RandomSource } from "../random/random.ts";
+import type { TextualInversion } from "../text/textual-inversion.ts";
+import type { CompleteRequest } from "./complete-request.ts";
+import type { DiffusionModel } from "./diffusion-model.ts";
+import { type LoadedPictures, toGiven, toPixels } from "./given-pictures.ts";
+import { guidanceEmbedding, rowConditioning, timeIds } from "./micro-conditioning.ts";
+import type { RunPlan } from "./run-plan.ts";
+import { type Given, startFromNoise, startFromPicture, startInpainting } from "./starting-latents.ts";
+
+/** One go of one model over the pictures of a request. */
+export interface Pass {
+  readonly model: DiffusionModel;
+  readonly request: CompleteRequest;
+  readonly plan: RunPlan;
+  readonly pictures: LoadedPictures;
+  readonly extras: Extras;
+}
+
+/** Files that a request names, opened. */
+export interface Extras {
+  readonly unetAdapters: readonly WeightedAdapter[];
+  readonly textAdapters: readonly WeightedAdapter[];
+  readonly inversions: readonly TextualInversion[];
+}
+
+export interface DrawOptions {
+  readonly priority: number;
+  readonly signal: AbortSignal | undefined;
+  readonly onStep: (progress: StepProgress) => void;
+}
+
+/**
+ * Draws one picture of a pass from its seed: conditioning, starting latents, a slot in the denoiser.
+ * @returns the final latents [4, height, width], as the UNet sees them.
+ */
+export async function drawPass(pass: Pass, seed: bigint, options: DrawOptions): Promise<Float32Array> {
+  const { model, request, plan, extras } = pass;
+  const size = { height: request.height / PIXELS_PER_LATENT, width: request.width / PIXELS_PER_LATENT };
+  const count = model.autoencoder.config.latentChannels * size.height * size.width;
+  const random = createRandom(request.noise ?? "torch-cpu", seed);
+
+  const { positive, negative } = await conditioning(pass);
+  const given = toGiven(pass.pictures, request.width, request.height);
+  const start = await startingLatents(pass, given, () => Float32Array.from(random.normal(count)));
+  const slot = new Slot(
+    {
+      ...size,
+      scheduler: plan.scheduler,
+      begin: plan.begin,
+      end: plan.end,
+      guidance: { scale: request.guidanceScale, rescale: request.guidanceRescale },
+      positive,
+      negative,
+      adapters: extras.unetAdapters,
+      controls: await controlsOf(pass),
+      inpainting: start.inpainting,
+      noise: noiseStream(plan, random, seed, count),
+    },
+    { latents: start.latents, scheduler: plan.scheduler.begin(plan.begin) },
+  );
+  await model.denoiser.submit(slot, options);
+  return slot.latents;
+}
+
+/** Both halves of guidance; no negative half where there is no guidance, or where the network takes its scale as an embedding. */
+async function conditioning({
+  model,
+  request,
+  extras,
+}: Pass): Promise<{ positive: RowConditioning; negative: RowConditioning | undefined }> {
+  const { checkpoint, prompts } = model;
+  const { prompt, prompt2 = prompt, clipSkip = 0, promptSyntax = "plain", guidanceScale } = request;
+  const embedded = checkpoint.configs.unet.timeCondProjDim;
+  const guided = guidanceScale > 1 && embedded === null;
+  const negativePrompt = negativePromptOf(request);
+  const zeroed = negativePrompt === undefined && checkpoint.configs.forceZerosForEmptyPrompt;
+  const { negativePrompt2 = negativePrompt ?? "" } = request;
+  // diffusers skips blocks for the positive half alone, AUTOMATIC1111 for both.
+  const negativePair = {
+    prompt: negativePrompt ?? "",
+    prompt2: negativePrompt2,
+    clipSkip: promptSyntax === "a1111" ? clipSkip : 0,
+  };
+  const pairs = [{ prompt, prompt2, clipSkip }, ...(guided && !zeroed ? [negativePair] : [])];
+  const options = { syntax: promptSyntax, inversions: extras.inversions, adapters: extras.textAdapters };
+  const [encoded, encodedNegative] = await prompts.encode(pairs, options);
+  if (!encoded) throw new Error("the prompt was not encoded");
+
+  const ids = timeIds(request, [request.height, request.width], checkpoint);
+  const positive = rowConditioning(encoded, ids.positive, checkpoint);
+  if (embedded !== null)
+    return { positive: { ...positive, guidance: guidanceEmbedding(guidanceScale, embedded) }, negative: undefined };
+  if (!guided) return { positive, negative: undefined };
+  return { positive, negative: rowConditioning(encodedNegative ?? prompts.zeros(encoded.windows), ids.negative, checkpoint) };
+}
+
+/** AUTOMATIC1111 makes no difference between a negative prompt that is empty and one that is not given. */
+function negativePromptOf({ negativePrompt, scheduler }: CompleteRequest): string | undefined {
+  const a1111 = typeof scheduler === "object" && "a1111" in scheduler;
+  return a1111 && negativePrompt === "" ? undefined : negativePrompt;
+}
+
+async function startingLatents(
+  pass: Pass,
+  { image, mask }: Given,
+  draw: () => Float32Array,
+): ReturnType<typeof startFromPicture> {
+  const { model, request, plan } = pass;
+  if (!image) return startFromNoise(plan, draw);
+  if (!mask) return startFromPicture(model, request, plan, image, draw);
+  return startInpainting(model, request, plan, { image, mask }, draw);
+}
+
+async function controlsOf({ model, request, pictures }: Pass): Promise<SlotControl[]> {
+  const { controls = [], width, height } = request;
+  return Promise.all(
+    controls.map(async ({ model: path, scale = 1, start = 0, end = 1 }, i) => {
+      const network = await model.controlNetwork(path);
+      const picture = pictures.controls[i];
+      if (!picture) throw new Error(`control ${i} has no picture`);
+      return { network, condition: toPixels(picture, width, height, "zero-to-one"), scale, start, end };
+    }),
+  );
+}
+
+/** The stream of a run's later draws: a Brownian path where the scheduler asks for one, else what follows the first draws. */
+function noiseStream({ scheduler, a1111 }: RunPlan, random: RandomSource, seed: bigint, count: number): NoiseStream {
+  const interval = scheduler.brownian;
+  if (!interval) return sequentialNoise(random, count);
+  const own = interval.seed === undefined ? seed : BigInt(interval.seed);
+  // AUTOMATIC1111 fills the path from the generator of its pictures, diffusers always from torch's.
+  const kind = a1111 ? random.state().kind : "torch-cpu";
+  return {
+    draw: brownianNoise({ sigmaMin: interval.sigmaMin, sigmaMax: interval.sigmaMax, seed: own, count, kind }),
+    state: () => undefined,
+  };
+}

@@ -1,0 +1,72 @@
+import { randomUUID } from "node:crypto";
+import { rename, rm, writeFile } from "node:fs/promises";
+import { extname } from "node:path";
+import { KilnError } from "../errors.ts";
+import { encodeJpeg, encodeWebp } from "../pictures/encode.ts";
+import type { Picture } from "../pictures/picture.ts";
+import { encodePngWithMetadata, type PictureMetadata } from "../pictures/picture-metadata.ts";
+import type { LatentSource } from "./request.ts";
+
+/** A finished picture, with everything that made it. */
+export class GeneratedPicture {
+  readonly width: number;
+  readonly height: number;
+  readonly seed: bigint;
+  /** RGB, one byte a channel. */
+  readonly picture: Picture;
+  /** [3, height, width] as the autoencoder gave it: about -1..1, not clamped. */
+  readonly pixels: Float32Array;
+  /** The final latents, as the UNet sees them: give them as `image` to go on from here. */
+  readonly latents: LatentSource;
+  /** AUTOMATIC1111's text and Kiln's JSON, as they are written into PNG files. */
+  readonly metadata: PictureMetadata;
+
+  constructor(parts: Pick<GeneratedPicture, "seed" | "picture" | "pixels" | "latents" | "metadata">) {
+    this.seed = parts.seed;
+    this.picture = parts.picture;
+    this.pixels = parts.pixels;
+    this.latents = parts.latents;
+    this.metadata = parts.metadata;
+    this.width = parts.picture.width;
+    this.height = parts.picture.height;
+  }
+
+  /** The picture as the bytes of a file; PNG carries its parameters unless `metadata` is false. */
+  async encode(
+    format: "png" | "jpeg" | "webp",
+    { metadata = true, quality }: { metadata?: boolean; quality?: number } = {},
+  ): Promise<Uint8Array> {
+    if (format === "jpeg") return encodeJpeg(this.picture, quality);
+    if (format === "webp") return encodeWebp(this.picture, quality);
+    return encodePngWithMetadata(this.picture, metadata ? this.metadata : {});
+  }
+
+  /**
+   * Writes the picture to a file, as PNG, JPEG or WebP by the file's name. The file appears when it is whole, or not at all.
+   * @throws KilnError invalid_request for another ending; file_not_found where the folder cannot be written to.
+   */
+  async save(path: string): Promise<void> {
+    const format = FORMATS[extname(path).toLowerCase()];
+    if (!format)
+      throw new KilnError("invalid_request", `${path} must end in ${Object.keys(FORMATS).join(", ")}.`, { subject: path });
+    const bytes = await this.encode(format);
+    const partial = `${path}.${randomUUID()}.partial`;
+    try {
+      await writeFile(partial, bytes);
+      await rename(partial, path);
+    } catch (cause) {
+      await rm(partial, { force: true });
+      throw new KilnError("file_not_found", `${path} cannot be written: check that its folder exists and has room.`, {
+        subject: path,
+        cause,
+      });
+    }
+  }
+}
+
+const FORMATS: Readonly<Record<string, "png" | "jpeg" | "webp">> = {
+  ".png": "png",
+  ".jpg": "jpeg",
+  ".jpeg": "jpeg",
+  ".webp": "webp",
+};

@@ -1,0 +1,77 @@
+import { PIXELS_PER_LATENT } from "../networks/control-network.ts";
+import { type CompleteRequest, completeRequest } from "./complete-request.ts";
+import type { DiffusionModel } from "./diffusion-model.ts";
+import type { LatentSource } from "./request.ts";
+import { planRun, type RunPlan } from "./run-plan.ts";
+
+/** How the latents of one pass become what the next one starts from. */
+export type Handover = "start" | "latents" | "enlarged latents" | "enlarged pixels";
+
+/** A pass before its pictures are there. */
+export interface PlannedPass {
+  readonly model: DiffusionModel;
+  readonly request: CompleteRequest;
+  readonly plan: RunPlan;
+  readonly from: Handover;
+}
+
+/** What diffusers and the services that Kiln replaces take for a refiner and a second pass. */
+const REFINER = { switchAt: 0.8, strength: 0.3 } as const;
+const HIRES = { scale: 1.5, strength: { lanczos: 0.35, latent: 0.6 } } as const;
+
+/**
+ * Every pass that a request asks for, in order: the picture; hires fix (enlarge and draw again); the refiner, as an
+ * ensemble of experts (the last pass of the base ends early and the refiner goes on) or as a pass of its own.
+ */
+export function planPasses(model: DiffusionModel, refiner: DiffusionModel | undefined, request: CompleteRequest): PlannedPass[] {
+  const { refiner: refine, hires } = request;
+  const ensemble = refine && refine.mode !== "pass" ? { denoisingEnd: refine.switchAt ?? REFINER.switchAt } : {};
+  const passes: PlannedPass[] = [];
+  const add = (owner: DiffusionModel, wanted: CompleteRequest, from: Handover): void => {
+    const plan = planRun(wanted, owner.checkpoint, wanted.image !== undefined);
+    passes.push({ model: owner, request: wanted, plan, from });
+  };
+
+  add(model, { ...request, ...(hires ? {} : ensemble) }, "start");
+  if (hires)
+    add(
+      model,
+      { ...secondPass(request, hires), ...ensemble },
+      hires.upscaler === "latent" ? "enlarged latents" : "enlarged pixels",
+    );
+  if (refine && refiner) {
+    const base = passes.at(-1)?.request ?? request;
+    add(refiner, refinerPass(base, refine, refiner), "latents");
+  }
+  return passes;
+}
+
+function secondPass(request: CompleteRequest, hires: NonNullable<CompleteRequest["hires"]>): CompleteRequest {
+  const { scale = HIRES.scale, upscaler = "lanczos", strength = HIRES.strength[upscaler], steps = request.steps } = hires;
+  const enlarged = (side: number): number => Math.round((side * scale) / PIXELS_PER_LATENT) * PIXELS_PER_LATENT;
+  const { mask: _mask, timesteps: _timesteps, sigmas: _sigmas, denoisingStart: _start, ...rest } = request;
+  const [width, height] = [enlarged(request.width), enlarged(request.height)];
+  return { ...rest, width, height, strength, steps, image: latentsToCome(width, height) };
+}
+
+/** The refiner has no say in LoRAs, ControlNets or the base's own schedule. It goes through the same gate as every request. */
+function refinerPass(
+  base: CompleteRequest,
+  refine: NonNullable<CompleteRequest["refiner"]>,
+  refiner: DiffusionModel,
+): CompleteRequest {
+  const { mode = "ensemble", switchAt = REFINER.switchAt, strength = REFINER.strength, steps = base.steps } = refine;
+  const { loras: _loras, controls: _controls, mask: _mask, denoisingEnd: _end, clipSkip: _clipSkip, seeds, ...rest } = base;
+  const request = {
+    ...rest,
+    steps,
+    image: latentsToCome(base.width, base.height),
+    ...(mode === "pass" ? { strength } : { denoisingStart: switchAt }),
+  };
+  return { ...completeRequest(request, refiner), seeds };
+}
+
+/** Stands for the latents of the pass before until they are there. */
+function latentsToCome(width: number, height: number): LatentSource {
+  return { latents: new Float32Array(0), width: width / PIXELS_PER_LATENT, height: height / PIXELS_PER_LATENT };
+}

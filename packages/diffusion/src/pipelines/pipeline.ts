@@ -1,0 +1,239 @@
+import { basename } from "node:path";
+import { type Adapter, fitAdapter, openAdapter } from "../adapters/adapter.ts";
+import { type Distilled, findDistilled } from "../checkpoint/distilled.ts";
+import { readTensor } from "../checkpoint/read-tensor.ts";
+import { openSafetensors } from "../checkpoint/safetensors.ts";
+import { PIXELS_PER_LATENT } from "../networks/control-network.ts";
+import { resizeLanczos } from "../pictures/lanczos.ts";
+import { tensorToPictures } from "../pictures/picture-tensor.ts";
+import { resizeBilinear } from "../pictures/resize-latents.ts";
+import { parseTextualInversion, type TextualInversion } from "../text/textual-inversion.ts";
+import { type CompleteRequest, completeRequest } from "./complete-request.ts";
+import { DiffusionModel, type LoadOptions } from "./diffusion-model.ts";
+import { drawPass, type Extras } from "./draw-pass.ts";
+import { GeneratedPicture } from "./generated-picture.ts";
+import { type LoadedPictures, loadPictures, sizeOf } from "./given-pictures.ts";
+import { pictureMetadata } from "./metadata.ts";
+import { type PlannedPass, planPasses } from "./passes.ts";
+import { ProgressReporter } from "./progress.ts";
+import type { GenerateOptions, GenerateRequest, LatentSource, LoraRequest } from "./request.ts";
+
+/** Opened adapters and embeddings that are kept: each holds a header and, once used, its matrices. */
+const KEPT_FILES = 16;
+
+/**
+ * A checkpoint that draws. Many `generate` calls may run at once: pictures of one size share every call of the UNet.
+ *
+ * ```ts
+ * const pipeline = await Pipeline.load("sdxl.safetensors");
+ * const [picture] = await pipeline.generate({ prompt: "a red house under a full moon", seed: 1 });
+ * await picture?.save("house.png");
+ * ```
+ */
+export class Pipeline {
+  readonly model: DiffusionModel;
+  readonly #options: LoadOptions;
+  readonly #refiners = new Map<string, Promise<DiffusionModel>>();
+  readonly #adapters = new Kept<OpenedAdapter>();
+  readonly #inversions = new Kept<TextualInversion>();
+
+  private constructor(model: DiffusionModel, options: LoadOptions) {
+    this.model = model;
+    this.#options = options;
+  }
+
+  /**
+   * Opens a checkpoint: a `.safetensors` file or a diffusers folder. Networks are compiled when they are first needed.
+   * @throws KilnError file_*, checkpoint_*
+   */
+  static async load(path: string, options: LoadOptions = {}): Promise<Pipeline> {
+    return new Pipeline(await DiffusionModel.load(path, options), options);
+  }
+
+  /**
+   * Draws what the request asks for; the pictures come in the order of their seeds.
+   * @throws KilnError invalid_request naming a field; picture_invalid; adapter_mismatch; out_of_memory; numeric; cancelled
+   */
+  async generate(request: GenerateRequest, options: GenerateOptions = {}): Promise<GeneratedPicture[]> {
+    // 1. Open what the request names, and fill in what it leaves out.
+    const loras = await this.#openLoras(request.loras ?? []);
+    const pictures = await loadPictures(request);
+    const complete = completeRequest(
+      request,
+      { ...this.#about, loras: loras.flatMap(({ distilled }) => distilled ?? []) },
+      sizeOf(pictures.image),
+    );
+    const refiner = complete.refiner && (await this.#refiner(complete.refiner.model));
+
+    // 2. Plan the passes: the picture itself, hires fix, the refiner.
+    const passes = planPasses(this.model, refiner, complete);
+    const extras = await this.#extras(complete, loras);
+
+    // 3. Draw every picture through all passes; the denoiser lets them share calls.
+    return Promise.all(
+      complete.seeds.map(async (seed, index) => {
+        const progress = new ProgressReporter(index, passes, options);
+        const latents = await drawPasses(passes, seed, { pictures, extras, progress, options });
+
+        // 4. Decode.
+        progress.decoding();
+        const last = passes.at(-1)?.model ?? this.model;
+        return finish(last, latents, { seed, request: complete, model: this.model });
+      }),
+    );
+  }
+
+  /** Frees everything that was compiled. Nothing may be drawing. */
+  async dispose(): Promise<void> {
+    await this.model.dispose();
+    for (const refiner of this.#refiners.values()) await (await refiner).dispose();
+  }
+
+  get #about(): Pick<DiffusionModel, "checkpoint" | "defaults"> {
+    return { checkpoint: this.model.checkpoint, defaults: this.model.defaults };
+  }
+
+  #refiner(path: string): Promise<DiffusionModel> {
+    const { backend, memoryBudget, maxRows, policy } = this.#options;
+    const options: LoadOptions = {
+      ...(backend ? { backend } : {}),
+      ...(memoryBudget === undefined ? {} : { memoryBudget }),
+      ...(maxRows === undefined ? {} : { maxRows }),
+      ...(policy ? { policy } : {}),
+    };
+    const known = this.#refiners.get(path) ?? DiffusionModel.load(path, options);
+    this.#refiners.set(path, known);
+    known.catch(() => this.#refiners.delete(path));
+    return known;
+  }
+
+  #openLoras(loras: readonly LoraRequest[]): Promise<(OpenedAdapter & { request: LoraRequest })[]> {
+    return Promise.all(
+      loras.map(async (request) => ({
+        ...(await this.#adapters.get(request.file, () => this.#openLora(request.file))),
+        request,
+      })),
+    );
+  }
+
+  async #openLora(path: string): Promise<OpenedAdapter> {
+    const file = await openAdapter(path);
+    const distilled = findDistilled({ name: basename(path, ".safetensors"), metadata: file.metadata, timeCondProjDim: null });
+    return { adapter: fitAdapter(file, this.model.checkpoint.weights), distilled };
+  }
+
+  async #extras(
+    { embeddings = [] }: CompleteRequest,
+    loras: readonly (OpenedAdapter & { request: LoraRequest })[],
+  ): Promise<Extras> {
+    return {
+      unetAdapters: loras.map(({ adapter, request: { weight = 1 } }) => ({ adapter, weight })),
+      textAdapters: loras.map(({ adapter, request: { weight = 1, textEncoderWeight = weight } }) => ({
+        adapter,
+        weight: textEncoderWeight,
+      })),
+      inversions: await Promise.all(
+        embeddings.map(({ file, token }) => this.#inversions.get(`${file}\n${token ?? ""}`, () => openInversion(file, token))),
+      ),
+    };
+  }
+}
+
+interface OpenedAdapter {
+  readonly adapter: Adapter;
+  /** The few-step training that the file says it carries. */
+  readonly distilled: Distilled | undefined;
+}
+
+interface Drawing {
+  readonly pictures: LoadedPictures;
+  readonly extras: Extras;
+  readonly progress: ProgressReporter;
+  readonly options: GenerateOptions;
+}
+
+/** One picture through all passes: the latents of each are what the next begins with. */
+async function drawPasses(
+  passes: readonly PlannedPass[],
+  seed: bigint,
+  { pictures, extras, progress, options }: Drawing,
+): Promise<LatentSource> {
+  let made: LatentSource | undefined;
+  for (const pass of passes) {
+    const { width, height } = pass.request;
+    const image = made ? await handOver(pass, made) : pictures.image;
+    const given = made ? { image, mask: undefined, controls: pictures.controls } : pictures;
+    progress.begin(pass);
+    const latents = await drawPass({ ...pass, pictures: given, extras: pass.from === "latents" ? NO_EXTRAS : extras }, seed, {
+      priority: options.priority ?? 0,
+      signal: options.signal,
+      onStep: (step) => progress.step(step),
+    });
+    made = { latents, width: width / PIXELS_PER_LATENT, height: height / PIXELS_PER_LATENT };
+  }
+  if (!made) throw new Error("there was no pass");
+  return made;
+}
+
+/** A refiner has its own layers: adapters and embeddings of the base mean nothing to it. */
+const NO_EXTRAS: Extras = { unetAdapters: [], textAdapters: [], inversions: [] };
+
+/** What a pass begins with, from the latents of the one before. */
+async function handOver(
+  { from, model, request: { width, height } }: PlannedPass,
+  made: LatentSource,
+): Promise<LoadedPictures["image"]> {
+  if (from === "enlarged latents") {
+    const size = { width: width / PIXELS_PER_LATENT, height: height / PIXELS_PER_LATENT };
+    return { latents: resizeBilinear(made, size), ...size };
+  }
+  if (from !== "enlarged pixels") return made;
+  const pixels = await model.autoencoder.decode(made.latents, made.height, made.width);
+  return resizeLanczos(toPicture(pixels, made), width, height);
+}
+
+function toPicture(pixels: Float32Array, { width, height }: LatentSource): GeneratedPicture["picture"] {
+  const shape = [1, 3, height * PIXELS_PER_LATENT, width * PIXELS_PER_LATENT];
+  const [picture] = tensorToPictures({ type: "float32", shape, data: pixels }, "minus-one-to-one");
+  if (!picture) throw new Error("no picture was decoded");
+  return picture;
+}
+
+async function finish(
+  drawn: DiffusionModel,
+  latents: LatentSource,
+  { seed, request, model }: { seed: bigint; request: CompleteRequest; model: DiffusionModel },
+): Promise<GeneratedPicture> {
+  const pixels = await drawn.autoencoder.decode(latents.latents, latents.height, latents.width);
+  const picture = toPicture(pixels, latents);
+  return new GeneratedPicture({
+    seed,
+    picture,
+    pixels,
+    latents,
+    metadata: pictureMetadata(request, seed, picture, model.checkpoint),
+  });
+}
+
+async function openInversion(file: string, token: string | undefined): Promise<TextualInversion> {
+  const { tensors } = await openSafetensors(file);
+  const read = await Promise.all(
+    [...tensors].map(async ([name, view]) => [name, { shape: view.shape, data: await readTensor(view) }] as const),
+  );
+  return parseTextualInversion(new Map(read), basename(file, ".safetensors"), token);
+}
+
+/** The latest few opened files by name. */
+class Kept<T> {
+  readonly #entries = new Map<string, Promise<T>>();
+
+  get(key: string, open: () => Promise<T>): Promise<T> {
+    const found = this.#entries.get(key) ?? open();
+    this.#entries.delete(key);
+    this.#entries.set(key, found);
+    found.catch(() => this.#entries.delete(key));
+    const [oldest] = this.#entries.keys();
+    if (this.#entries.size > KEPT_FILES && oldest !== undefined) this.#entries.delete(oldest);
+    return found;
+  }
+}

@@ -1,0 +1,53 @@
+import type { StepProgress } from "../denoise/denoiser.ts";
+import { PIXELS_PER_LATENT } from "../networks/control-network.ts";
+import { previewPicture } from "../pictures/preview.ts";
+import type { PlannedPass } from "./passes.ts";
+import type { GenerateOptions, GenerateProgress } from "./request.ts";
+
+/** Tells the caller of one picture how far it is, over all its passes. */
+export class ProgressReporter {
+  readonly #picture: number;
+  readonly #totalSteps: number;
+  readonly #report: ((progress: GenerateProgress) => void) | undefined;
+  #pass: PlannedPass | undefined;
+  #before = 0;
+  #steps = 0;
+
+  constructor(picture: number, passes: readonly PlannedPass[], { onProgress }: GenerateOptions) {
+    this.#picture = picture;
+    this.#totalSteps = passes.reduce((sum, { plan }) => sum + plan.end - plan.begin, 0);
+    this.#report = onProgress;
+  }
+
+  begin(pass: PlannedPass): void {
+    this.#before = this.#steps;
+    this.#pass = pass;
+    this.#tell("encoding", undefined);
+  }
+
+  step(step: StepProgress): void {
+    this.#steps = this.#before + step.step;
+    this.#tell("denoising", step);
+  }
+
+  decoding(): void {
+    this.#tell("decoding", undefined);
+  }
+
+  #tell(phase: GenerateProgress["phase"], step: StepProgress | undefined): void {
+    const pass = this.#pass;
+    const size = pass && { width: pass.request.width / PIXELS_PER_LATENT, height: pass.request.height / PIXELS_PER_LATENT };
+    this.#report?.({
+      phase,
+      picture: this.#picture,
+      step: this.#steps,
+      totalSteps: this.#totalSteps,
+      latents: step && size ? { latents: step.latents, ...size } : undefined,
+      preview: async () => {
+        if (!step || !size || !pass) return undefined;
+        const space = pass.model.checkpoint.family === "sd15" ? "sd15" : "sdxl";
+        return previewPicture(step.predictedOriginal ?? step.latents, size.height, size.width, space);
+      },
+    });
+  }
+}

@@ -1,0 +1,173 @@
+import type { MaskPicture, Picture } from "../pictures/picture.ts";
+import type { RandomKind } from "../random/random.ts";
+import type { PromptSyntax } from "./prompt-encoder.ts";
+
+/**
+ * What to draw. Only the prompt is required: everything that is left out comes from the checkpoint (its size, and the steps,
+ * guidance and scheduler that suit it). One request is one picture, or `count` pictures with seeds that follow each other.
+ */
+export interface GenerateRequest {
+  readonly prompt: string;
+  /** What the second text encoder is told; default: the prompt. SDXL only. */
+  readonly prompt2?: string;
+  /** Left out and empty are not the same for SDXL: left out becomes zeros, empty is encoded. */
+  readonly negativePrompt?: string;
+  readonly negativePrompt2?: string;
+  /** Default `plain`. */
+  readonly promptSyntax?: PromptSyntax;
+  /** Blocks of the text encoders to leave out at the end, as diffusers counts (A1111's number less one). Default 0. */
+  readonly clipSkip?: number;
+  /** Textual inversions that the prompts may name. */
+  readonly embeddings?: readonly EmbeddingRequest[];
+
+  /** In pixels, multiples of 8. Default: the given picture's size, else the checkpoint's own. */
+  readonly width?: number;
+  readonly height?: number;
+
+  readonly steps?: number;
+  /** Classifier-free guidance scale; 1 or less is none, and takes half the time. */
+  readonly guidanceScale?: number;
+  /** 0 to 1; 0.7 suits checkpoints with zero terminal SNR. */
+  readonly guidanceRescale?: number;
+  readonly scheduler?: SchedulerRequest;
+  /** Given timesteps (such as Align Your Steps) in place of a spacing, falling. */
+  readonly timesteps?: readonly number[];
+  /** Given sigmas in place of a spacing, falling. */
+  readonly sigmas?: readonly number[];
+  /** DDIM and TCD: how much of the noise is renewed at each step. */
+  readonly eta?: number;
+
+  /** 0 to 2^64 - 1. Default: random. */
+  readonly seed?: number | bigint;
+  /** Pictures, with the seeds `seed`, `seed + 1`, ... Default 1. */
+  readonly count?: number;
+  /** `torch-cpu` (default) draws the noise of diffusers, `philox` that of A1111's "NV". */
+  readonly noise?: RandomKind;
+
+  /** Image to image: the picture to start from, or latents. */
+  readonly image?: PictureSource | LatentSource;
+  /** How far the picture is noised, 0 to 1: the part of the steps that is done. Default 0.75; inpainting 1. */
+  readonly strength?: number;
+  /** Inpainting: white is painted anew. Needs `image`. */
+  readonly mask?: PictureSource | MaskPicture;
+
+  readonly controls?: readonly ControlRequest[];
+  readonly loras?: readonly LoraRequest[];
+
+  /** The part of the noise at which to begin or to end, 0 to 1: base and refiner as an ensemble of experts. */
+  readonly denoisingStart?: number;
+  readonly denoisingEnd?: number;
+
+  /** SDXL's micro-conditioning, [height, width] in pixels; [top, left] for the crops. Default: the picture's size, no crop. */
+  readonly originalSize?: Pair;
+  readonly cropTopLeft?: Pair;
+  readonly targetSize?: Pair;
+  readonly negativeOriginalSize?: Pair;
+  readonly negativeCropTopLeft?: Pair;
+  readonly negativeTargetSize?: Pair;
+  /** Refiner: default 6 and 2.5. */
+  readonly aestheticScore?: number;
+  readonly negativeAestheticScore?: number;
+
+  /** A refiner that goes over the picture. */
+  readonly refiner?: RefinerRequest;
+  /** Draw small, enlarge, draw again with more detail. `width` and `height` are those of the small picture. */
+  readonly hires?: HiresRequest;
+}
+
+/** [height, width] or [top, left]. */
+export type Pair = readonly [number, number];
+
+/** A picture: a file's path, a file's bytes (PNG, JPEG, WebP), or pixels. */
+export type PictureSource = string | Uint8Array | Picture;
+
+/** Latents as the UNet sees them, [4, height, width] with the size in latents. */
+export interface LatentSource {
+  readonly latents: Float32Array;
+  readonly height: number;
+  readonly width: number;
+}
+
+/** By diffusers' class or a short name, with configuration by diffusers' names; or as AUTOMATIC1111 would. */
+export type SchedulerRequest =
+  | string
+  | { readonly name: string; readonly config?: Readonly<Record<string, unknown>> }
+  | {
+      readonly a1111: {
+        readonly sampler: string;
+        readonly schedule?: string;
+        readonly options?: Readonly<Record<string, number>>;
+      };
+    };
+
+export interface EmbeddingRequest {
+  readonly file: string;
+  /** What calls it in a prompt beside the file's name. */
+  readonly token?: string;
+}
+
+export interface LoraRequest {
+  readonly file: string;
+  /** Default 1. */
+  readonly weight?: number;
+  /** Default: the weight. */
+  readonly textEncoderWeight?: number;
+}
+
+export interface ControlRequest {
+  /** A ControlNet's folder or file. */
+  readonly model: string;
+  /** The picture that it looks at, ready made (a pose, a depth map, edges). */
+  readonly image: PictureSource;
+  /** Default 1. */
+  readonly scale?: number;
+  /** The part of the run in which it acts, 0 to 1. Default: all. */
+  readonly start?: number;
+  readonly end?: number;
+}
+
+export interface RefinerRequest {
+  /** The refiner's checkpoint. */
+  readonly model: string;
+  /** `ensemble`: the base stops at `switchAt` and the refiner goes on from its latents. `pass`: the refiner draws over the finished picture. */
+  readonly mode?: "ensemble" | "pass";
+  /** Default 0.8. */
+  readonly switchAt?: number;
+  /** Default 0.3. */
+  readonly strength?: number;
+  /** Default: the request's. */
+  readonly steps?: number;
+}
+
+export interface HiresRequest {
+  /** Default 1.5; the enlarged size is rounded to multiples of 8. */
+  readonly scale?: number;
+  /** What is enlarged: the pixels by Lanczos (default), or the latents. */
+  readonly upscaler?: "lanczos" | "latent";
+  /** Of the second pass. Default 0.35 for pixels; 0.6 for latents, which need more to become sharp. */
+  readonly strength?: number;
+  /** Default: the request's. */
+  readonly steps?: number;
+}
+
+/** What happens while a picture is drawn. */
+export interface GenerateOptions {
+  /** Higher goes first when pictures compete for the device. Default 0. */
+  readonly priority?: number;
+  /** Ends the work before its next step; the call rejects with the code `cancelled`. */
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: GenerateProgress) => void;
+}
+
+export interface GenerateProgress {
+  readonly phase: "loading" | "encoding" | "denoising" | "decoding";
+  /** Of the pictures of the request, counted from 0. */
+  readonly picture: number;
+  /** Evaluations of the network done and to do, over all passes of this picture. */
+  readonly step: number;
+  readonly totalSteps: number;
+  /** [4, height, width] as they stand; undefined before the first step. */
+  readonly latents: LatentSource | undefined;
+  /** A small picture of what has formed so far; undefined before the first step. Made when it is called. */
+  readonly preview: () => Promise<Picture | undefined>;
+}

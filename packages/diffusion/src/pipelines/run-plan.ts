@@ -1,0 +1,82 @@
+import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import { KilnError } from "../errors.ts";
+import { resolveA1111Name } from "../schedulers/a1111/names.ts";
+import { type A1111Scheduler, createA1111Sampler } from "../schedulers/a1111/sampler.ts";
+import { evaluationRange, startIndexForStrength } from "../schedulers/partial-run.ts";
+import { createScheduler, resolveSchedulerName } from "../schedulers/registry.ts";
+import type { Scheduler, SchedulerRun } from "../schedulers/scheduler.ts";
+import type { CompleteRequest } from "./complete-request.ts";
+
+/** Which evaluations of which scheduler a pass makes. */
+export interface RunPlan {
+  readonly scheduler: Scheduler;
+  readonly begin: number;
+  readonly end: number;
+  /** AUTOMATIC1111's samplers make their own first sample. */
+  readonly a1111: A1111Scheduler | undefined;
+}
+
+/**
+ * @param fromPicture whether the pass starts from a picture or latents: strength and `denoisingStart` count then.
+ * @throws KilnError invalid_request for a scheduler that is unknown or refuses the request.
+ */
+export function planRun(request: CompleteRequest, checkpoint: Checkpoint, fromPicture: boolean): RunPlan {
+  const { scheduler: asked } = request;
+  if (typeof asked === "object" && "a1111" in asked) return planA1111(request, asked.a1111, checkpoint, fromPicture);
+  const scheduler = schedulerOf(request, checkpoint);
+  const { denoisingStart, denoisingEnd, steps, strength } = request;
+  const range = evaluationRange(scheduler, denoisingStart, denoisingEnd);
+  const byStrength = fromPicture && denoisingStart === undefined;
+  const begin = byStrength ? startIndexForStrength(scheduler, steps, strength) : range.begin;
+  const { end } = range;
+  if (end <= begin) {
+    throw new KilnError("invalid_request", "strength, denoisingStart and denoisingEnd leave no step to draw.", {
+      subject: "strength",
+    });
+  }
+  return { scheduler, begin, end, a1111: undefined };
+}
+
+function schedulerOf(
+  { scheduler: asked, steps, timesteps, sigmas, eta }: CompleteRequest,
+  { configs, family }: Checkpoint,
+): Scheduler {
+  const own = configs.scheduler;
+  const run: SchedulerRun = {
+    steps,
+    family: family === "sd15" ? "sd15" : "sdxl",
+    ...(timesteps ? { timesteps } : {}),
+    ...(sigmas ? { sigmas } : {}),
+    ...(eta === undefined ? {} : { eta }),
+  };
+  if (asked === undefined)
+    return createScheduler(typeof own._class_name === "string" ? own._class_name : "EulerDiscreteScheduler", own, run);
+  const { name, config } =
+    typeof asked === "string"
+      ? { name: asked, config: {} }
+      : "name" in asked
+        ? { name: asked.name, config: asked.config }
+        : { name: "", config: {} };
+  const resolved = resolveSchedulerName(name);
+  if (!resolved)
+    throw new KilnError("invalid_request", `The scheduler "${name.slice(0, 64)}" is not known.`, { subject: "scheduler" });
+  return createScheduler(name, { ...own, ...config }, run);
+}
+
+function planA1111(
+  { steps, strength }: CompleteRequest,
+  { sampler, schedule, options }: { sampler: string; schedule?: string; options?: Readonly<Record<string, number>> },
+  { prediction, zeroTerminalSnr, family }: Checkpoint,
+  fromPicture: boolean,
+): RunPlan {
+  const scheduler = createA1111Sampler({
+    ...resolveA1111Name(sampler, schedule),
+    steps,
+    ...(fromPicture ? { strength } : {}),
+    predictionType: prediction === "v_prediction" ? "v_prediction" : "epsilon",
+    zeroTerminalSnr,
+    family: family === "sd15" ? "sd15" : "sdxl",
+    ...(options ? { options } : {}),
+  });
+  return { scheduler, begin: 0, end: scheduler.timesteps.length, a1111: scheduler };
+}

@@ -1,0 +1,107 @@
+import type { Inpainting } from "../denoise/slot.ts";
+import type { CompleteRequest } from "./complete-request.ts";
+import type { DiffusionModel } from "./diffusion-model.ts";
+import type { RunPlan } from "./run-plan.ts";
+
+/** What a pass starts from, beside noise: all sizes in latents, pixels as tensors in -1..1. */
+export interface Given {
+  /** [3, 8 height, 8 width], or latents as the UNet sees them. */
+  readonly image: { readonly pixels: Float32Array } | { readonly latents: Float32Array } | undefined;
+  readonly mask: GivenMask | undefined;
+}
+
+export interface GivenMask {
+  /** [1, 8 height, 8 width] of 0 and 1. */
+  readonly pixels: Float32Array;
+  /** [1, height, width] of 0 and 1. */
+  readonly latents: Float32Array;
+}
+
+export interface Start {
+  readonly latents: Float32Array;
+  readonly inpainting: Inpainting | undefined;
+}
+
+/** Draws one tensor of the latents' size from the picture's own stream. */
+type Draw = () => Float32Array;
+
+/** Text to image: nothing but noise. */
+export function startFromNoise({ scheduler, a1111 }: RunPlan, draw: Draw): Start {
+  if (a1111) return { latents: a1111.start(draw).sample, inpainting: undefined };
+  return { latents: draw().map((value) => value * scheduler.initNoiseSigma), inpainting: undefined };
+}
+
+/**
+ * Image to image (Meng et al., arXiv 2108.01073): the picture's latents with as much noise as the first step expects. The order of
+ * the draws is diffusers': the autoencoder's sample first, then the noise.
+ */
+export async function startFromPicture(
+  model: DiffusionModel,
+  request: CompleteRequest,
+  plan: RunPlan,
+  image: NonNullable<Given["image"]>,
+  draw: Draw,
+): Promise<Start> {
+  const { scheduler, begin, a1111 } = plan;
+  if (a1111) {
+    // AUTOMATIC1111 samples the autoencoder from a stream that no seed determines; the mean is what it does on average.
+    const clean = "latents" in image ? image.latents : model.autoencoder.scale((await encode(model, request, image.pixels)).mean);
+    return { latents: a1111.start(draw, clean).sample, inpainting: undefined };
+  }
+  const clean = await latentsOf(model, request, image, draw);
+  if (request.denoisingStart !== undefined) return { latents: clean, inpainting: undefined };
+  return { latents: scheduler.addNoise(clean, draw(), begin), inpainting: undefined };
+}
+
+/**
+ * Inpainting, with networks of 4 channels (the rest of the picture is put back at every step) or of 9 (the network sees mask and
+ * masked picture). The draws are diffusers', in its order, also the one whose result a 4-channel network does not look at.
+ */
+export async function startInpainting(
+  model: DiffusionModel,
+  request: CompleteRequest,
+  { scheduler, begin }: RunPlan,
+  { image, mask }: { image: NonNullable<Given["image"]>; mask: GivenMask },
+  draw: Draw,
+): Promise<Start> {
+  const nineChannels = model.checkpoint.inpainting;
+  const whole = request.strength === 1 && request.denoisingStart === undefined;
+  const clean = nineChannels && whole ? undefined : await latentsOf(model, request, image, draw);
+  const noise = draw();
+  const latents =
+    clean && !whole ? scheduler.addNoise(clean, noise, begin) : noise.map((value) => value * scheduler.initNoiseSigma);
+  if (nineChannels) {
+    const visible =
+      "pixels" in image
+        ? image.pixels.map((value, i) => ((mask.pixels[i % mask.pixels.length] ?? 0) < 0.5 ? value : 0))
+        : undefined;
+    const maskedLatents = visible
+      ? model.autoencoder.sample(await encode(model, request, visible), draw())
+      : blank("latents" in image ? image.latents : latents, mask);
+    return { latents, inpainting: { mask: mask.latents, keep: undefined, maskedLatents } };
+  }
+  if ("pixels" in image) draw();
+  return { latents, inpainting: { mask: mask.latents, keep: { latents: clean ?? latents, noise }, maskedLatents: undefined } };
+}
+
+async function latentsOf(
+  model: DiffusionModel,
+  request: CompleteRequest,
+  image: NonNullable<Given["image"]>,
+  draw: Draw,
+): Promise<Float32Array> {
+  if ("latents" in image) return image.latents;
+  return model.autoencoder.sample(await encode(model, request, image.pixels), draw());
+}
+
+function encode(
+  { autoencoder }: DiffusionModel,
+  { height, width }: CompleteRequest,
+  pixels: Float32Array,
+): ReturnType<typeof autoencoder.encode> {
+  return autoencoder.encode(pixels, height, width);
+}
+
+function blank(latents: Float32Array, { latents: mask }: GivenMask): Float32Array {
+  return latents.map((value, i) => (mask[i % mask.length] === 1 ? 0 : value));
+}
