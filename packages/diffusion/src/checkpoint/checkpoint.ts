@@ -55,6 +55,8 @@ export interface OpenCheckpointOptions {
   readonly config?: string;
   /** A VAE in place of the checkpoint's own: a file in either layout, or a folder. */
   readonly vae?: string;
+  /** Files of a folder that are preferred where it has several of one component ("fp16"). */
+  readonly variant?: string;
 }
 
 /**
@@ -101,7 +103,7 @@ async function openFolder(path: string, options: OpenCheckpointOptions): Promise
   let bytes = 0;
   for (const { network, folder, rename } of COMPONENTS) {
     if (!(await isFolder(join(root, folder))) || (network === "vae" && options.vae !== undefined)) continue;
-    const files = await openComponent(join(root, folder));
+    const files = await openComponent(join(root, folder), options.variant);
     const renamed = rename(files.tensors);
     weights[network] = renamed.weights;
     unknown.push(...renamed.unknown.map((name) => `${folder}/${name}`));
@@ -113,6 +115,7 @@ async function openFolder(path: string, options: OpenCheckpointOptions): Promise
 
 async function openSingle(path: string, options: OpenCheckpointOptions): Promise<Found> {
   const { tensors, metadata, size } = await openSafetensors(path);
+  refuseScaledFloat8(path, tensors);
   const { markers, unknown, ...weights } = splitSingleFile(tensors);
   const { unet } = weights;
   if (unet === undefined) {
@@ -137,6 +140,13 @@ async function openSingle(path: string, options: OpenCheckpointOptions): Promise
     requiresAestheticsScore: family === "sdxl-refiner",
   };
   return { ...common, family, configs, tokenizers: {} };
+}
+
+/** Such files multiply each layer's numbers by a scale of its own; without it, they would draw noise. */
+function refuseScaledFloat8(path: string, tensors: Weights): void {
+  if (![...tensors.keys()].some((name) => /(^|\.)scaled_fp8$|\.scale_weight$/.test(name))) return;
+  const message = `${path} stores float8 numbers with a scale for each layer, which Kiln does not read: use a float16 version, or float8 without scales.`;
+  throw new KilnError("file_unsupported", message, { subject: path });
 }
 
 async function withVae(found: Found, path: string): Promise<Found> {

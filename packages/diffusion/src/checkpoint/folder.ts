@@ -48,24 +48,24 @@ export async function isFile(path: string): Promise<boolean> {
 
 /**
  * Opens the weights of one component of a diffusers folder: `diffusion_pytorch_model` or `model`, in one file or in shards
- * with an index, plain or in a variant (`fp16`). Plain goes before variants, as in diffusers.
+ * with an index, plain or in a variant (`fp16`). Plain goes before variants, as in diffusers, unless one is asked for.
  * @throws KilnError file_not_found where there are none, file_unsupported where there are only pickles,
  *   file_corrupt where an index lies
  */
-export async function openComponent(folder: string): Promise<ComponentFiles> {
+export async function openComponent(folder: string, variant?: string): Promise<ComponentFiles> {
   const names = await readdir(folder).catch((cause: unknown) => {
     throw new KilnError("file_not_found", `${folder} cannot be read: check the path and its permissions.`, {
       subject: folder,
       cause,
     });
   });
-  const chosen = chooseWeights(names);
+  const chosen = chooseWeights(names, variant);
   if (chosen === undefined) throw noWeights(folder, names);
   return chosen.endsWith(".json") ? openShards(folder, join(folder, chosen)) : openOne(join(folder, chosen));
 }
 
 /** Candidates in order: fewest variant words first, a single file before an index, then the alphabet. */
-function chooseWeights(names: readonly string[]): string | undefined {
+function chooseWeights(names: readonly string[], wanted: string | undefined): string | undefined {
   const ranked = names.flatMap((name) => {
     const match = /^(?:diffusion_pytorch_model|model)((?:\.\w+)*?)\.(safetensors|json)$/.exec(name);
     if (match === null) return [];
@@ -73,7 +73,8 @@ function chooseWeights(names: readonly string[]): string | undefined {
     const index = match[2] === "json";
     if (index && !(words.includes("index") && words.includes("safetensors"))) return [];
     const variant = words.filter((word) => word !== "index" && word !== "safetensors").join(".");
-    const rank = (variant === "" ? 0 : variant === "fp16" ? 2 : variant === "non_ema" ? 6 : 4) + (index ? 1 : 0);
+    const rank =
+      (variant === wanted ? -2 : variant === "" ? 0 : variant === "fp16" ? 2 : variant === "non_ema" ? 6 : 4) + (index ? 1 : 0);
     return [{ name, rank }];
   });
   ranked.sort((a, b) => a.rank - b.rank || (a.name < b.name ? -1 : 1));

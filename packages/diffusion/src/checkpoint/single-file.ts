@@ -103,7 +103,7 @@ function renameAnyUNet(tensors: Weights): Renamed {
 }
 
 const DIFFUSERS_UNET =
-  /^(conv_in|conv_out|conv_norm_out|time_embedding|add_embedding|down_blocks|mid_block|up_blocks|controlnet_cond_embedding|controlnet_down_blocks|controlnet_mid_block)\./;
+  /^(conv_in|conv_out|conv_norm_out|time_embedding|add_embedding|down_blocks|mid_block|up_blocks|controlnet_cond_embedding|controlnet_down_blocks|controlnet_mid_block)\..*(weight|bias)$/;
 
 function sortDiffusersNames(tensors: Weights): Renamed {
   const names = [...tensors.keys()];

@@ -43,12 +43,15 @@ export async function writeSafetensors(
   }
 }
 
-function byteLength(tensor: TensorToWrite): number {
+function byteLength(tensor: Pick<TensorToWrite, "type" | "shape">): number {
   return tensor.shape.reduce((product, size) => product * size, BYTES_PER_ELEMENT[tensor.type]);
 }
 
-/** Length prefix and JSON, padded with spaces to a multiple of 8 as the format's own library does. */
-function encodeHeader(tensors: readonly TensorToWrite[], metadata: Readonly<Record<string, string>> | undefined): Uint8Array {
+/** What a file begins with: length prefix and JSON, padded with spaces to a multiple of 8 as the format's own library does. */
+export function encodeHeader(
+  tensors: readonly Pick<TensorToWrite, "name" | "type" | "shape">[],
+  metadata?: Readonly<Record<string, string>>,
+): Uint8Array {
   const entries: [string, unknown][] = metadata === undefined ? [] : [["__metadata__", metadata]];
   let offset = 0;
   for (const tensor of tensors) {

@@ -27,7 +27,7 @@ export function indexesAfter(names: Iterable<string>, prefix: string): number[] 
   const found = new Set<number>();
   for (const name of names) {
     if (!name.startsWith(prefix)) continue;
-    const text = /^\d{1,4}(?=\.|$)/.exec(name.slice(prefix.length))?.[0];
+    const text = /^\d{1,3}(?=\.|$)/.exec(name.slice(prefix.length))?.[0];
     if (text !== undefined) found.add(Number(text));
   }
   return [...found].sort((a, b) => a - b);

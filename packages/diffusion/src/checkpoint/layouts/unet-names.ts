@@ -132,7 +132,7 @@ function renameByTable(tensors: Weights, table: ReadonlyMap<string, string>): Re
   const weights = new Map<string, TensorView>();
   const unknown: string[] = [];
   for (const [name, view] of tensors) {
-    const ours = replacePrefix(name, table);
+    const ours = /\.(weight|bias)$/.test(name) ? replacePrefix(name, table) : undefined;
     if (ours === undefined) unknown.push(name);
     else weights.set(ours, view);
   }
