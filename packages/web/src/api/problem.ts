@@ -26,16 +26,17 @@ export function connectionProblem(): ApiProblem {
   return new ApiProblem("The service does not answer. The page keeps trying.", 0, "connection_lost");
 }
 
+/** The browser asks for the key by itself, and sends it with pictures and event streams too, which a page cannot do. */
+const KEY_NEEDED = "This service asks for a key. Reload the page and give the key as the password; the name may be anything.";
+
 /** Reads an RFC 9457 problem; an answer that is none still gets a sentence. */
 export async function problemFrom(response: Response): Promise<ApiProblem> {
   const body: unknown = await response.json().catch(() => undefined);
   const problem = asRecord(body);
-  const fallback =
-    response.status === 401
-      ? "This service asks for a key. Open the page with a key that its operator gave you."
-      : `The service answered with status ${response.status} and no explanation. Its log says more.`;
+  const fallback = `The service answered with status ${response.status} and no explanation. Its log says more.`;
   return new ApiProblem(
-    text(problem.detail) ?? text(problem.title) ?? fallback,
+    // The service tells programs how to send a key; a person gives it to the browser.
+    response.status === 401 ? KEY_NEEDED : (text(problem.detail) ?? text(problem.title) ?? fallback),
     number(problem.status) ?? response.status,
     text(problem.code),
     fieldName(text(problem.field)),

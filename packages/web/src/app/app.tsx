@@ -36,7 +36,7 @@ export function App() {
   return (
     <div className="app">
       <Header system={connection.system} lost={connection.lost} />
-      <ConnectionBanner lost={connection.lost} />
+      <ConnectionBanner {...connection} />
       <div className="app-columns">
         <aside className="app-compose" aria-label="What to make">
           <ComposeForm

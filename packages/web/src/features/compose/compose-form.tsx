@@ -80,8 +80,9 @@ export function ComposeForm(props: ComposeFormProps) {
 function SubmitRow({ sending, problem, onCancel }: ComposeFormProps) {
   return (
     <div className="submit">
+      {/* Beside the prompt the same words already stand in sight. */}
       {problem !== undefined && (
-        <p className="submit-problem" role="alert">
+        <p className={problem.field === "prompt" ? "sr-only" : "submit-problem"} role="alert">
           {problem.message}
         </p>
       )}

@@ -1,6 +1,6 @@
 import { useCallback, useEffect, useRef, useState } from "react";
 import { readSystemState } from "../../api/client.ts";
-import { ApiProblem } from "../../api/problem.ts";
+import { ApiProblem, sentenceOf } from "../../api/problem.ts";
 import type { System } from "../../api/types.ts";
 
 /** While all is well: often enough for the queue's length in the header to be true. */
@@ -13,6 +13,8 @@ export interface Connection {
   /** Grows each time that the service answers again after a loss: what was read before may be old. */
   readonly epoch: number;
   readonly system: System | undefined;
+  /** Why the service answers but refuses, such as for want of a key. */
+  readonly refusal: string | undefined;
   /** To be told of any failed request; only a missing answer counts as a loss. */
   readonly report: (error: unknown) => void;
 }
@@ -22,6 +24,7 @@ export function useConnection(): Connection {
   const [lost, setLost] = useState(false);
   const [epoch, setEpoch] = useState(0);
   const [system, setSystem] = useState<System>();
+  const [refusal, setRefusal] = useState<string>();
   const wasLost = useRef(false);
 
   const report = useCallback((error: unknown) => {
@@ -41,8 +44,10 @@ export function useConnection(): Connection {
         if (wasLost.current) setEpoch((before) => before + 1);
         wasLost.current = false;
         setLost(false);
+        setRefusal(undefined);
       } catch (error) {
         report(error);
+        if (!(error instanceof ApiProblem && error.isConnection)) setRefusal(sentenceOf(error));
       }
       if (!stopped) timer = setTimeout(look, lost ? RETRY_MILLISECONDS : WATCH_MILLISECONDS);
     };
@@ -56,5 +61,5 @@ export function useConnection(): Connection {
     };
   }, [lost, report]);
 
-  return { lost, epoch, system, report };
+  return { lost, epoch, system, refusal, report };
 }

@@ -80,9 +80,11 @@ export function shownJob(state: JobsState): Job | undefined {
 }
 
 function withPage(state: JobsState, page: JobPage, kind: "first" | "older"): JobsState {
-  const kept = kind === "older" ? state.jobs : [];
-  const known = new Set([...kept.map((job) => job.id), state.removed?.id]);
-  const jobs = inOrder([...kept, ...page.jobs.filter((job) => !known.has(job.id))]);
+  // The job on the stage stays known, also when the list now shows favourites only.
+  const kept = kind === "older" ? state.jobs : state.jobs.filter((job) => job.id === state.shownId);
+  const fresh = page.jobs.filter((job) => job.id !== state.removed?.id);
+  const read = new Set(fresh.map((job) => job.id));
+  const jobs = inOrder([...kept.filter((job) => !read.has(job.id)), ...fresh]);
   // A visit starts with what is being made now, and else with an empty stage: the newest picture is the first below it.
   const shownId = jobs.some((job) => job.id === state.shownId) ? state.shownId : jobs.find((job) => !isFinished(job))?.id;
   return { ...state, jobs, next: page.next, loaded: true, shownId };

@@ -32,7 +32,7 @@ export function Stage({ job, live, ...actions }: StageProps) {
     <section className="stage" aria-label="Picture">
       <Chamber job={job} index={index} previews={live?.previews} progress={progress} />
       {!isFinished(job) && <ProgressLine job={job} progress={progress} />}
-      {count > 1 && (
+      {count > 1 && (job.images.length > 0 || !isFinished(job)) && (
         <Filmstrip
           job={job}
           count={count}
