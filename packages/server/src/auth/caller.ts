@@ -1,0 +1,18 @@
+/** Who asks. Everything that a request may do is decided from this. */
+export interface Caller {
+  /** Whose jobs and pictures these are: the key's id, or `local` while no key exists. */
+  owner: string;
+  role: "admin" | "user";
+  ratePerMinute: number | undefined;
+  quotaPicturesPerDay: number | undefined;
+  contentCeiling: number | undefined;
+}
+
+/** Whoever sits at the machine, while no key has been created. */
+export const LOCAL_CALLER: Caller = {
+  owner: "local",
+  role: "admin",
+  ratePerMinute: undefined,
+  quotaPicturesPerDay: undefined,
+  contentCeiling: undefined,
+};

@@ -1,0 +1,60 @@
+import type { CompleteRequest } from "../jobs/request.ts";
+
+/** Where a model's files are, found by the catalogue. The engine opens nothing else. */
+export interface ModelFiles {
+  id: string;
+  /** A .safetensors file or a diffusers folder. */
+  path: string;
+}
+
+/** One job as the engine sees it: the complete request, the files it names, and its pictures as encoded bytes. */
+export interface EngineJob {
+  id: string;
+  request: CompleteRequest;
+  checkpoint: ModelFiles;
+  vae: ModelFiles | undefined;
+  refiner: ModelFiles | undefined;
+  controlnets: ModelFiles[];
+  loras: (ModelFiles & { weight: number })[];
+  pictures: { image: Uint8Array | undefined; mask: Uint8Array | undefined; controls: Uint8Array[] };
+}
+
+export type EnginePhase = "loading" | "encoding" | "denoising" | "decoding";
+
+/** A picture as it is drawn: RGB, row by row. */
+export interface DrawnPicture {
+  index: number;
+  seed: string;
+  width: number;
+  height: number;
+  pixels: Uint8Array;
+}
+
+export type EngineEvent =
+  | { type: "progress"; phase: EnginePhase; step: number; totalSteps: number }
+  | { type: "preview"; index: number; webp: Uint8Array }
+  | { type: "picture"; picture: DrawnPicture }
+  | { type: "warning"; message: string };
+
+export interface EngineMemory {
+  /** Bytes of the engine's process and, where it has one, its device. */
+  process: number;
+  deviceUsed: number | undefined;
+  deviceTotal: number | undefined;
+}
+
+/**
+ * What draws. Several jobs may be submitted at once; an engine that batches lets them share its calls. Errors are
+ * KilnError: `out_of_memory` and `backend_failed` mean that the process is not to be trusted any more.
+ */
+export interface PictureEngine {
+  device: string;
+  backend: string;
+  precision: string;
+  load(model: ModelFiles): Promise<void>;
+  unload(id: string): Promise<void>;
+  loaded(): string[];
+  submit(job: EngineJob, signal: AbortSignal): AsyncIterable<EngineEvent>;
+  memory(): Promise<EngineMemory>;
+  close(): Promise<void>;
+}

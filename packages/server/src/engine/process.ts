@@ -1,0 +1,99 @@
+import { codeOf, messageOf } from "../errors.ts";
+import { encodePicture } from "./encode.ts";
+import type { EngineJob, PictureEngine } from "./picture-engine.ts";
+import type { EngineFailure, EngineOptions, FromEngine, ToEngine } from "./protocol.ts";
+import { TestEngine } from "./test-engine.ts";
+
+/** The engine process: it draws what it is sent and says how far it is. It ends when the server does. */
+
+const BEAT_MILLISECONDS = 1000;
+const aborts = new Map<string, AbortController>();
+let engine: PictureEngine | undefined;
+
+function send(message: FromEngine): void {
+  // A closed channel means that the server is gone; "disconnect" ends the process.
+  if (process.connected) process.send?.(message, undefined, undefined, () => {});
+}
+
+function failureOf(error: unknown): EngineFailure {
+  return { code: codeOf(error) ?? "backend_failed", message: messageOf(error) };
+}
+
+async function makeEngine(options: EngineOptions): Promise<PictureEngine> {
+  if (options.implementation === "test") return new TestEngine(options.stepMilliseconds);
+  const { openDiffusionEngine } = await import("./diffusion-engine.ts");
+  return await openDiffusionEngine(options);
+}
+
+async function start(options: EngineOptions): Promise<void> {
+  try {
+    const started = await makeEngine(options);
+    engine = started;
+    send({ type: "ready", about: { device: started.device, backend: started.backend, precision: started.precision } });
+    setInterval(async () => send({ type: "beat", memory: await started.memory(), loaded: started.loaded() }), BEAT_MILLISECONDS);
+  } catch (error) {
+    send({ type: "refused", error: failureOf(error) });
+  }
+}
+
+async function draw(running: PictureEngine, job: EngineJob): Promise<void> {
+  const abort = new AbortController();
+  aborts.set(job.id, abort);
+  try {
+    for await (const event of running.submit(job, abort.signal)) {
+      if (event.type === "picture") {
+        send({ type: "picture", job: job.id, picture: await encodePicture(event.picture, job.request) });
+      } else {
+        send({ ...event, job: job.id });
+      }
+    }
+    send({ type: "finished", job: job.id });
+  } catch (error) {
+    send({ type: "failed", job: job.id, error: failureOf(error) });
+  } finally {
+    aborts.delete(job.id);
+  }
+}
+
+async function answer(call: number, work: () => Promise<unknown>): Promise<void> {
+  try {
+    send({ type: "answer", call, value: await work() });
+  } catch (error) {
+    send({ type: "error", call, error: failureOf(error) });
+  }
+}
+
+function receive(message: ToEngine): void {
+  if (message.type === "start") {
+    void start(message.options);
+    return;
+  }
+  const running = engine;
+  if (!running) return;
+  switch (message.type) {
+    case "submit":
+      void draw(running, message.job);
+      break;
+    case "cancel":
+      aborts.get(message.job)?.abort();
+      break;
+    case "load":
+      void answer(message.call, async () => await running.load(message.model));
+      break;
+    case "unload":
+      void answer(message.call, async () => await running.unload(message.id));
+      break;
+    case "memory":
+      void answer(message.call, async () => await running.memory());
+      break;
+    case "stop":
+      void running.close().finally(() => process.exit(0));
+      break;
+  }
+}
+
+process.on("message", receive);
+process.on("disconnect", () => process.exit(0));
+// The server decides when the engine ends; a Ctrl-C at the terminal reaches the whole group.
+process.on("SIGINT", () => {});
+process.on("SIGTERM", () => {});

@@ -1,0 +1,109 @@
+import cors from "@fastify/cors";
+import multipart from "@fastify/multipart";
+import websocket from "@fastify/websocket";
+import Fastify, { type FastifyBaseLogger, type FastifyInstance } from "fastify";
+import { LOCAL_CALLER } from "../auth/caller.ts";
+import { admit } from "../auth/guard.ts";
+import { COMMON_DIALECTS, ROOT_DIALECTS } from "../dialects/index.ts";
+import { ServiceError } from "../errors.ts";
+import { newId } from "../jobs/ids.ts";
+import { MAX_BODY_BYTES, MAX_UPLOAD_BYTES } from "../jobs/limits.ts";
+import { isLoopback, type Listener } from "../settings/listen.ts";
+import type { ServerContext } from "./dialect.ts";
+import { nativeDialect } from "./native/index.ts";
+import { sendProblem } from "./problem.ts";
+import { registerWebPage, wantsPage } from "./web-page.ts";
+
+/** Time for a whole request to arrive: 64 MB over a slow line, but not for ever. */
+const REQUEST_MILLISECONDS = 300_000;
+/** Parts of a multipart form; the largest contract sends some ten fields and one file. */
+const MAX_FORM_PARTS = 64;
+const MAX_FORM_FIELD_BYTES = 1024 * 1024;
+/** One connection's WebSocket message; clients have little to say on it. */
+const MAX_SOCKET_MESSAGE_BYTES = 16 * 1024;
+/** A request id of the caller's is taken over when it is harmless in a log. */
+const REQUEST_ID = /^[A-Za-z0-9._-]{1,100}$/;
+
+/** The application of one listener: its dialect at the root, and what every listener has. */
+export async function makeApp(listener: Listener, context: ServerContext): Promise<FastifyInstance> {
+  const { settings } = context;
+  const logger: FastifyBaseLogger = context.log.child({ listener: `${listener.port}=${listener.dialect}` });
+  const app = Fastify({
+    loggerInstance: logger,
+    disableRequestLogging: true,
+    bodyLimit: MAX_BODY_BYTES,
+    requestTimeout: REQUEST_MILLISECONDS,
+    trustProxy: settings.KILN_TRUST_PROXY,
+    genReqId: (request) => {
+      const given = request.headers["x-request-id"];
+      return typeof given === "string" && REQUEST_ID.test(given) ? given : newId("req");
+    },
+    forceCloseConnections: true,
+    routerOptions: { maxParamLength: 500, ignoreTrailingSlash: false },
+  });
+  await app.register(cors, {
+    origin: settings.KILN_CORS_ORIGINS,
+    credentials: true,
+    exposedHeaders: ["location", "retry-after", "x-request-id", "x-generation-time", "x-prompt"],
+  });
+  await app.register(multipart, {
+    limits: { fileSize: MAX_UPLOAD_BYTES, files: 8, parts: MAX_FORM_PARTS, fieldSize: MAX_FORM_FIELD_BYTES },
+  });
+  await app.register(websocket, { options: { maxPayload: MAX_SOCKET_MESSAGE_BYTES } });
+  acceptBodies(app);
+  await registerWebPage(app);
+  addHooks(app, listener, context);
+  app.setErrorHandler(sendProblem);
+  app.setNotFoundHandler((request, reply) =>
+    sendProblem(
+      new ServiceError("not_found", `There is nothing at ${request.method} ${request.url.split("?")[0]}.`),
+      request,
+      reply,
+    ),
+  );
+  const dialects = [
+    nativeDialect,
+    ...COMMON_DIALECTS,
+    ...Object.values(ROOT_DIALECTS).filter(({ name }) => name === listener.dialect),
+  ];
+  for (const dialect of dialects) await app.register(async (scope) => await dialect.register(scope, context));
+  return app;
+}
+
+function acceptBodies(app: FastifyInstance): void {
+  for (const type of ["image/png", "image/jpeg", "image/webp", "application/octet-stream"]) {
+    app.addContentTypeParser(type, { parseAs: "buffer", bodyLimit: MAX_UPLOAD_BYTES }, (_request, body, done) =>
+      done(null, body),
+    );
+  }
+  // An empty body with a JSON content type is how many clients send a POST without one.
+  app.removeContentTypeParser("application/json");
+  app.addContentTypeParser("application/json", { parseAs: "string" }, (request, body, done) => {
+    if (body === "") return done(null, undefined);
+    app.getDefaultJsonParser("error", "ignore")(request, String(body), done);
+  });
+}
+
+function addHooks(app: FastifyInstance, listener: Listener, context: ServerContext): void {
+  const { settings } = context;
+  const guard = {
+    keys: context.keys,
+    loopback: isLoopback(listener.host),
+    hosts: settings.KILN_HOSTS,
+    origins: settings.KILN_CORS_ORIGINS,
+  };
+  app.decorateRequest("caller");
+  app.addHook("onRequest", async (request, reply) => {
+    reply.header("x-request-id", request.id);
+    request.caller = LOCAL_CALLER;
+    if (wantsPage(request.method, request.url, request.headers.accept)) return reply.sendFile("index.html");
+    const isPublic = request.routeOptions.config.public === true || request.method === "OPTIONS" || request.is404;
+    if (!isPublic) request.caller = await admit(request, guard);
+  });
+  app.addHook("onResponse", async (request, reply) => {
+    const seconds = reply.elapsedTime / 1000;
+    const labels = { method: request.method, route: request.routeOptions.url ?? "none", status: String(reply.statusCode) };
+    context.metrics.httpSeconds.observe(labels, seconds);
+    request.log.debug({ ...labels, seconds }, "answered");
+  });
+}

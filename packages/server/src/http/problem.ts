@@ -1,0 +1,78 @@
+import { STATUS_CODES } from "node:http";
+import type { FastifyReply, FastifyRequest } from "fastify";
+import { z } from "zod";
+import { codeOf, messageOf, ServiceError } from "../errors.ts";
+
+/** RFC 9457. */
+export const problemSchema = z.object({
+  type: z.string(),
+  title: z.string(),
+  status: z.int(),
+  detail: z.string(),
+  code: z.string(),
+  field: z.string().optional(),
+  request_id: z.string(),
+});
+
+/** Anything that was thrown, as a refusal that may be shown. What was not meant for callers is said to be internal. */
+export function asServiceError(error: unknown): ServiceError {
+  if (error instanceof ServiceError) return error;
+  const code = codeOf(error) ?? "";
+  const status =
+    typeof error === "object" && error !== null && "statusCode" in error && typeof error.statusCode === "number"
+      ? error.statusCode
+      : 500;
+  if (status === 413) return new ServiceError("too_large", "The body is larger than this server takes.", { cause: error });
+  if (status === 415)
+    return new ServiceError("unsupported_media_type", "The Content-Type is not one that this address takes.", { cause: error });
+  if (status === 404) return new ServiceError("not_found", messageOf(error), { cause: error });
+  if (status >= 400 && status < 500) return new ServiceError("malformed", messageOf(error), { cause: error });
+  if (
+    AWAY.has(code) ||
+    /Connection terminated|Connection is closed|timeout exceeded when trying to connect/.test(messageOf(error))
+  ) {
+    return new ServiceError("unavailable", "A part of the service is away for the moment; try again.", {
+      retryAfter: 5,
+      cause: error,
+    });
+  }
+  return new ServiceError("internal", "Something went wrong inside; the log has it under this request id.", { cause: error });
+}
+
+/** Errors of a server that restarts or cannot be reached: sockets, and PostgreSQL's class 57P. */
+const AWAY = new Set([
+  "ECONNREFUSED",
+  "ECONNRESET",
+  "EPIPE",
+  "ETIMEDOUT",
+  "ENOTFOUND",
+  "EAI_AGAIN",
+  "57P01",
+  "57P02",
+  "57P03",
+  "53300",
+]);
+
+/** The native API's error answer. */
+export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const refusal = asServiceError(error);
+  logFailure(refusal, error, request);
+  if (refusal.retryAfter !== undefined) reply.header("retry-after", refusal.retryAfter);
+  if (refusal.code === "unauthorized") reply.header("www-authenticate", 'Bearer realm="kiln"');
+  const problem: z.output<typeof problemSchema> = {
+    type: `urn:kiln:error:${refusal.code}`,
+    title: STATUS_CODES[refusal.status] ?? "Error",
+    status: refusal.status,
+    detail: refusal.message,
+    code: refusal.code,
+    ...(refusal.field === undefined ? {} : { field: refusal.field }),
+    request_id: request.id,
+  };
+  // Serialised here: the answer's own schema is that of the success.
+  return reply.code(refusal.status).type("application/problem+json").send(JSON.stringify(problem));
+}
+
+/** What is not the caller's doing is for the operator to see. */
+export function logFailure(refusal: ServiceError, error: unknown, request: FastifyRequest): void {
+  if (refusal.status >= 500 && refusal.code !== "not_supported") request.log.error({ err: error }, refusal.message);
+}

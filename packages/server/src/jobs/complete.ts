@@ -1,0 +1,82 @@
+import { randomInt } from "node:crypto";
+import { ServiceError } from "../errors.ts";
+import type { Catalogue } from "../models/catalogue.ts";
+import type { ModelInfo } from "../models/model.ts";
+import { findScheduler } from "../models/schedulers.ts";
+import type { CompleteRequest, GenerationRequest } from "./request.ts";
+
+/** What the operator's settings add to requests that say nothing. */
+export interface OperatorDefaults {
+  /** LoRAs for requests that name none. */
+  loras: { name: string; weight: number }[];
+  metadata: boolean;
+}
+
+/** A 32-bit seed is what other tools write and read. */
+const RANDOM_SEED_END = 2 ** 32;
+
+/**
+ * Fills in what a request leaves out, from the model's defaults and the operator's. The seed is drawn here, once, so
+ * that a second attempt makes the same pictures. Raises `model_not_found` and `model_incompatible`.
+ */
+export function completeRequest(request: GenerationRequest, catalogue: Catalogue, operator: OperatorDefaults): CompleteRequest {
+  const model = request.model === undefined ? catalogue.default() : catalogue.require(request.model, "checkpoint", "model");
+  if (model.family === "sdxl-refiner") {
+    throw new ServiceError(
+      "model_incompatible",
+      `"${model.id}" is a refiner; name it as refiner.model beside a base checkpoint.`,
+      { field: "model" },
+    );
+  }
+  const loras = request.loras ?? operator.loras;
+  for (const [index, lora] of loras.entries())
+    requireFamily(catalogue.require(lora.name, "lora", `loras.${index}.name`), model, `loras.${index}.name`);
+  for (const [index, control] of request.controls.entries()) {
+    requireFamily(catalogue.require(control.model, "controlnet", `controls.${index}.model`), model, `controls.${index}.model`);
+  }
+  const { defaults } = model;
+  const negative = request.negative_prompt ?? defaults.negative_prompt;
+  return {
+    ...request,
+    ...(negative === undefined ? {} : { negative_prompt: negative }),
+    ...(request.refiner ? { refiner: { ...request.refiner, model: refinerOf(request, catalogue).id } } : {}),
+    ...(request.image === undefined ? {} : { strength: request.strength ?? 0.75 }),
+    output: { ...request.output, metadata: request.output.metadata ?? operator.metadata },
+    model: model.id,
+    width: request.width ?? defaults.width,
+    height: request.height ?? defaults.height,
+    steps: request.steps ?? defaults.steps,
+    guidance_scale: request.guidance_scale ?? defaults.guidance_scale,
+    scheduler: schedulerOf(request.scheduler ?? defaults.scheduler),
+    seed: request.seed ?? String(randomInt(RANDOM_SEED_END)),
+    loras: loras.map(({ name, weight }) => ({ name: catalogue.require(name, "lora", "loras").id, weight })),
+  };
+}
+
+function schedulerOf(name: string): string {
+  const scheduler = findScheduler(name);
+  if (!scheduler)
+    throw new ServiceError("invalid_request", `scheduler: there is no "${name}"; GET /v1/schedulers lists them.`, {
+      field: "scheduler",
+    });
+  return scheduler.name;
+}
+
+function refinerOf(request: GenerationRequest, catalogue: Catalogue): ModelInfo {
+  const name = request.refiner?.model;
+  const found =
+    name === undefined
+      ? catalogue.list("checkpoint").find(({ family }) => family === "sdxl-refiner")
+      : catalogue.require(name, "checkpoint", "refiner.model");
+  if (!found) throw new ServiceError("model_not_found", "No refiner is installed.", { field: "refiner" });
+  return found;
+}
+
+function requireFamily(part: ModelInfo, checkpoint: ModelInfo, field: string): void {
+  if (part.family === null || part.family === checkpoint.family) return;
+  throw new ServiceError(
+    "model_incompatible",
+    `"${part.id}" is for ${part.family} and "${checkpoint.id}" is ${checkpoint.family}.`,
+    { field },
+  );
+}

@@ -1,0 +1,367 @@
+import { createHash } from "node:crypto";
+import type { Caller } from "../auth/caller.ts";
+import { messageOf, ServiceError } from "../errors.ts";
+import type { EventBus, JobProgress } from "../events/bus.ts";
+import type { Catalogue } from "../models/catalogue.ts";
+import { type JobQueue, MAX_FAIR_TAG, PRIORITIES } from "../queue/job-queue.ts";
+import type { BornJob, ImageRow, JobFilter, JobRow, JobStore, NewJob } from "../records/job-store.ts";
+import type { Storage } from "../storage/storage.ts";
+import { completeRequest, type OperatorDefaults } from "./complete.ts";
+import { FairShare } from "./fair-share.ts";
+import { newId } from "./ids.ts";
+import { isFinished, type JobView, viewJob } from "./job-view.ts";
+import { MAX_BATCH_REQUESTS } from "./limits.ts";
+import { parseOrRefuse } from "./parse.ts";
+import type { PicturesIn } from "./pictures-in.ts";
+import { type CompleteRequest, type GenerationRequest, type GenerationRequestInput, generationRequestSchema } from "./request.ts";
+import { workloadOf } from "./workload.ts";
+
+export interface SubmitOptions {
+  /** The same key with the same request gives the same job. */
+  idempotencyKey?: string | undefined;
+  /** Which face the request came through. */
+  dialect?: string;
+  /** What that face wants to find again with the job. */
+  context?: Record<string, unknown>;
+  /** Storage keys that a face chose by its contract; a caller's own are kept under a folder of theirs. */
+  keys?: { key: string; thumbnailKey?: string };
+}
+
+export interface JobServiceParts {
+  store: JobStore;
+  queue: JobQueue;
+  bus: EventBus;
+  storage: Storage;
+  catalogue: Catalogue;
+  pictures: PicturesIn;
+  operator: OperatorDefaults;
+  maxWaiting: number;
+  /** Refuses prompts that the content policy forbids. */
+  checkContent(request: GenerationRequest, caller: Caller): void;
+  /** Refuses callers that are over their quota. */
+  checkQuota(caller: Caller, pictures: number): Promise<void>;
+  onAccepted(job: NewJob): void;
+}
+
+/** A job with the pictures it made. */
+export interface JobWithImages {
+  row: JobRow;
+  images: ImageRow[];
+}
+
+/** The life of jobs as callers see it: every face creates, reads, waits for and ends jobs here. */
+export class JobService {
+  readonly #parts: JobServiceParts;
+  readonly #fair = new FairShare(MAX_FAIR_TAG);
+  readonly #progress = new Map<string, JobProgress>();
+  readonly #waiters = new Map<string, Set<() => void>>();
+  readonly #unsubscribe: () => void;
+  #waiting = 0;
+
+  constructor(parts: JobServiceParts) {
+    this.#parts = parts;
+    this.#unsubscribe = parts.bus.subscribe((event) => {
+      if (event.type === "progress") this.#progress.set(event.job, event.progress);
+      if (event.type === "job") for (const wake of [...(this.#waiters.get(event.job) ?? [])]) wake();
+    });
+  }
+
+  /** Goes on from the records of an earlier process. */
+  async restore(): Promise<void> {
+    this.#fair.restore(await this.#parts.store.fairTags());
+    await this.measureQueue();
+  }
+
+  /** Looks at how much waits; the limit on waiting jobs and the fair tags go by it. */
+  async measureQueue(): Promise<void> {
+    const { waiting } = await this.#parts.queue.counts();
+    this.#waiting = waiting.urgent + waiting.high + waiting.normal;
+    for (const priority of PRIORITIES) if (waiting[priority] === 0) this.#fair.idle(priority);
+  }
+
+  /**
+   * Accepts one request: validates, completes, records and queues it. When this resolves, the job survives the end
+   * of any process. Raises ServiceError.
+   */
+  async submit(input: GenerationRequestInput | unknown, caller: Caller, options: SubmitOptions = {}): Promise<JobView> {
+    const [job] = await this.submitAll([input], caller, options);
+    if (!job) throw new ServiceError("internal", "The job was not made.");
+    return job;
+  }
+
+  /** Accepts several requests, all or none. */
+  async submitAll(inputs: readonly unknown[], caller: Caller, options: SubmitOptions = {}): Promise<JobView[]> {
+    if (inputs.length === 0 || inputs.length > MAX_BATCH_REQUESTS) {
+      throw new ServiceError("invalid_request", `requests: must hold 1 to ${MAX_BATCH_REQUESTS} requests.`, {
+        field: "requests",
+      });
+    }
+    const { idempotencyKey } = options;
+    const fingerprint = idempotencyKey === undefined ? "" : createHash("sha256").update(JSON.stringify(inputs)).digest("hex");
+    if (idempotencyKey !== undefined) {
+      const earlier = await this.#earlier(caller, idempotencyKey, fingerprint);
+      if (earlier) return earlier;
+    }
+    const requests = inputs.map((input) => parseOrRefuse(generationRequestSchema, input));
+    await this.#admit(requests, caller);
+    const jobs: NewJob[] = [];
+    for (const request of requests) jobs.push(await this.#prepare(request, caller, options));
+    let born: BornJob[];
+    try {
+      born = await this.#parts.store.insert(
+        jobs,
+        idempotencyKey === undefined ? undefined : { owner: caller.owner, key: idempotencyKey, fingerprint },
+      );
+    } catch (error) {
+      // Two requests with one key at the same time: the first one's jobs are the answer to both.
+      const earlier =
+        idempotencyKey === undefined
+          ? undefined
+          : await this.#earlier(caller, idempotencyKey, fingerprint).catch(() => undefined);
+      if (earlier) return earlier;
+      throw error;
+    }
+    await this.#enqueue(jobs);
+    for (const job of jobs) this.#parts.onAccepted(job);
+    return jobs.map((job) => viewJob(asQueued(job, born), []));
+  }
+
+  /** One job. Raises `not_found`, also for somebody else's. */
+  async get(id: string, caller: Caller): Promise<JobView> {
+    const { row, images } = await this.read(id, caller);
+    const position = row.status === "queued" ? await this.#parts.store.positionOf(row) : undefined;
+    return viewJob(row, images, { progress: this.#progress.get(id), position });
+  }
+
+  /** A job's record and pictures, for faces that show them in their own way. Raises `not_found`. */
+  async read(id: string, caller: Caller): Promise<JobWithImages> {
+    const row = await this.#parts.store.get(id);
+    if (!row || (caller.role !== "admin" && row.owner !== caller.owner))
+      throw new ServiceError("not_found", `There is no job "${id.slice(0, 80)}".`);
+    return { row, images: await this.#parts.store.imagesOf([id]) };
+  }
+
+  async list(filter: Omit<JobFilter, "owner">, caller: Caller): Promise<JobView[]> {
+    const rows = await this.#parts.store.list({ ...filter, owner: caller.role === "admin" ? undefined : caller.owner });
+    const images = await this.#parts.store.imagesOf(rows.map((row) => row.id));
+    return rows.map((row) =>
+      viewJob(
+        row,
+        images.filter((image) => image.job_id === row.id),
+        { progress: this.#progress.get(row.id) },
+      ),
+    );
+  }
+
+  /** The latest progress of a running job. */
+  progressOf(id: string): JobProgress | undefined {
+    return this.#progress.get(id);
+  }
+
+  /** Ends a waiting job at once and a running one at its next step. A finished one stays as it is. */
+  async cancel(id: string, caller: Caller): Promise<JobView> {
+    const { row } = await this.read(id, caller);
+    const outcome = await this.#parts.store.cancel(id);
+    if (outcome === "cancelled") await this.#parts.queue.remove({ id, priority: row.priority });
+    if (outcome === "requested") this.#parts.bus.publish({ type: "cancel", job: id });
+    if (outcome) this.#parts.bus.publish({ type: "job", job: id, owner: row.owner });
+    return await this.get(id, caller);
+  }
+
+  /** Removes a finished job with its pictures, or cancels it when it is not finished. */
+  async remove(id: string, caller: Caller): Promise<JobView> {
+    const { row, images } = await this.read(id, caller);
+    if (!isFinished(row.status)) return await this.cancel(id, caller);
+    await this.#parts.store.remove(id);
+    for (const image of images) {
+      await this.#parts.storage.delete(image.key);
+      await this.#parts.storage.delete(image.thumbnail_key);
+    }
+    this.#progress.delete(id);
+    return viewJob(row, []);
+  }
+
+  async update(
+    id: string,
+    change: { favorite?: boolean | undefined; selected?: string | null | undefined; context?: Record<string, unknown> },
+    caller: Caller,
+  ): Promise<JobView> {
+    const { row } = await this.read(id, caller);
+    await this.#parts.store.update(id, change);
+    this.#parts.bus.publish({ type: "job", job: id, owner: row.owner });
+    return await this.get(id, caller);
+  }
+
+  /** Waits until a job has ended. Raises the signal's reason when the caller goes away first; the job goes on then. */
+  async wait(id: string, caller: Caller, signal?: AbortSignal): Promise<JobWithImages> {
+    for (;;) {
+      // Subscribed before the look at the record, so that no end falls between the two.
+      const change = this.#nextChange(id, signal);
+      try {
+        const found = await this.read(id, caller);
+        if (isFinished(found.row.status)) return found;
+        await change.promise;
+      } finally {
+        change.stop();
+      }
+    }
+  }
+
+  /** The bytes of a picture or of its thumbnail, or undefined when the storage has lost it. */
+  async bytesOf(image: Pick<ImageRow, "key" | "thumbnail_key">, thumbnail = false): Promise<Buffer | undefined> {
+    return await this.#parts.storage.get(thumbnail ? image.thumbnail_key : image.key);
+  }
+
+  /** A picture by its id. Raises `not_found`, also for somebody else's. */
+  async image(id: string, caller: Caller): Promise<ImageRow> {
+    const image = await this.#parts.store.image(id);
+    if (!image || (caller.role !== "admin" && image.owner !== caller.owner))
+      throw new ServiceError("not_found", `There is no picture "${id.slice(0, 80)}".`);
+    return image;
+  }
+
+  /** A worker has started a job. */
+  noteStarted(job: Pick<JobRow, "priority" | "fair_tag">): void {
+    this.#fair.started(job.priority, job.fair_tag);
+  }
+
+  /** Nothing is kept for jobs that have ended. */
+  forget(id: string): void {
+    this.#progress.delete(id);
+  }
+
+  close(): void {
+    this.#unsubscribe();
+  }
+
+  async #admit(requests: readonly GenerationRequest[], caller: Caller): Promise<void> {
+    for (const request of requests) this.#parts.checkContent(request, caller);
+    if (this.#waiting + requests.length > this.#parts.maxWaiting) {
+      throw new ServiceError(
+        "queue_full",
+        `${this.#waiting} jobs are waiting, and no more than ${this.#parts.maxWaiting} may; try again later.`,
+        { retryAfter: 30 },
+      );
+    }
+    await this.#parts.storage.check();
+    await this.#parts.checkQuota(
+      caller,
+      requests.reduce((sum, request) => sum + request.n, 0),
+    );
+  }
+
+  async #prepare(request: GenerationRequest, caller: Caller, options: SubmitOptions): Promise<NewJob> {
+    const complete = completeRequest(request, this.#parts.catalogue, this.#parts.operator);
+    const withKeys: CompleteRequest = { ...complete, output: ownKeys(complete.output, caller, options.keys) };
+    return {
+      id: newId("job"),
+      owner: caller.owner,
+      priority: request.priority,
+      model: complete.model,
+      request: await this.#withReferences(withKeys, caller),
+      words: request.prompt.toLowerCase(),
+      dialect: options.dialect ?? "native",
+      context: options.context ?? null,
+      deadline_at: request.deadline_seconds === undefined ? null : new Date(Date.now() + request.deadline_seconds * 1000),
+      workload: workloadOf(complete),
+      fair_tag: this.#fair.tag(caller.owner, request.priority),
+      warnings: [],
+    };
+  }
+
+  /** Pictures that came as bytes are stored, and the request then names them. */
+  async #withReferences(request: CompleteRequest, caller: Caller): Promise<CompleteRequest> {
+    const { pictures } = this.#parts;
+    const image = request.image === undefined ? undefined : await pictures.refer(request.image, caller, "image");
+    const mask = request.mask === undefined ? undefined : await pictures.refer(request.mask, caller, "mask");
+    const controls: CompleteRequest["controls"] = [];
+    for (const [index, control] of request.controls.entries()) {
+      controls.push({ ...control, image: await pictures.refer(control.image, caller, `controls.${index}.image`) });
+    }
+    return { ...request, ...(image ? { image } : {}), ...(mask ? { mask } : {}), controls };
+  }
+
+  async #enqueue(jobs: readonly NewJob[]): Promise<void> {
+    try {
+      await this.#parts.queue.add(jobs.map(({ id, priority, fair_tag }) => ({ id, priority, fairTag: fair_tag })));
+      this.#waiting += jobs.length;
+    } catch (error) {
+      // What stays behind because the database is away too is queued later: the client may see a job it was refused.
+      await this.#parts.store.withdraw(jobs.map((job) => job.id)).catch(() => {});
+      throw new ServiceError("unavailable", `The queue does not answer (${messageOf(error)}); try again.`, {
+        retryAfter: 5,
+        cause: error,
+      });
+    }
+  }
+
+  async #earlier(caller: Caller, key: string, fingerprint: string): Promise<JobView[] | undefined> {
+    const found = await this.#parts.store.findIdempotent(caller.owner, key);
+    if (!found) return undefined;
+    if (found.fingerprint !== fingerprint) {
+      throw new ServiceError("idempotency_mismatch", "This Idempotency-Key was used with another request; use a new one.", {
+        field: "Idempotency-Key",
+      });
+    }
+    const jobs: JobView[] = [];
+    for (const id of found.job_ids) jobs.push(await this.get(id, caller));
+    return jobs;
+  }
+
+  #nextChange(id: string, signal: AbortSignal | undefined): { promise: Promise<void>; stop(): void } {
+    let stop = () => {};
+    const promise = new Promise<void>((resolve, reject) => {
+      const waiters = this.#waiters.get(id) ?? new Set();
+      this.#waiters.set(id, waiters);
+      const abort = () => reject(signal?.reason instanceof Error ? signal.reason : new Error("The caller went away."));
+      // News can be lost between processes; the record cannot.
+      const timer = setTimeout(resolve, 2000);
+      stop = () => {
+        clearTimeout(timer);
+        signal?.removeEventListener("abort", abort);
+        waiters.delete(resolve);
+        if (waiters.size === 0) this.#waiters.delete(id);
+      };
+      waiters.add(resolve);
+      if (signal?.aborted) abort();
+      signal?.addEventListener("abort", abort);
+    });
+    promise.catch(() => {});
+    return { promise, stop };
+  }
+}
+
+/** A caller's own storage keys lie in a folder of theirs, so that nobody writes over anything else. */
+function ownKeys(output: CompleteRequest["output"], caller: Caller, chosen: SubmitOptions["keys"]): CompleteRequest["output"] {
+  if (chosen)
+    return { ...output, key: chosen.key, ...(chosen.thumbnailKey === undefined ? {} : { thumbnail_key: chosen.thumbnailKey }) };
+  const inFolder = (key: string) => `custom/${caller.owner}/${key}`;
+  return {
+    ...output,
+    ...(output.key === undefined ? {} : { key: inFolder(output.key) }),
+    ...(output.thumbnail_key === undefined ? {} : { thumbnail_key: inFolder(output.thumbnail_key) }),
+  };
+}
+
+/** The record of a job that has just been written, without reading it back. */
+function asQueued(job: NewJob, born: readonly BornJob[]): JobRow {
+  const { number, created_at } = born.find(({ id }) => id === job.id) ?? { number: 0, created_at: new Date() };
+  return {
+    ...job,
+    number,
+    created_at,
+    status: "queued",
+    started_at: null,
+    finished_at: null,
+    attempts: 0,
+    engine_deaths: 0,
+    cancel_requested: false,
+    error: null,
+    evidence: [],
+    favorite: false,
+    selected: null,
+    timings: null,
+    parameters: null,
+    worker: null,
+  };
+}

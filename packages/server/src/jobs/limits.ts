@@ -1,0 +1,29 @@
+/** Limits on what a stranger sends. Each has its reason; docs/limits.md repeats the table. */
+
+/** CLIP reads 77 tokens a window; 10,000 characters are some 30 windows, more than any prompt in use. */
+export const MAX_PROMPT_CHARACTERS = 10_000;
+/** SDXL is trained near 1024²; above 2048 on a side the pictures repeat themselves and memory grows with the square. */
+export const MAX_SIDE = 2048;
+export const MIN_SIDE = 64;
+/** The VAE halves the sides three times. */
+export const SIDE_MULTIPLE = 8;
+/** No sampler gains from more; it bounds how long one request holds a slot. */
+export const MAX_STEPS = 150;
+export const MAX_PICTURES = 8;
+export const MAX_LORAS = 8;
+export const MAX_CONTROLS = 4;
+/** A JSON body may hold a few pictures in base64: 4 controls, an image and a mask of 8 MB each. */
+export const MAX_BODY_BYTES = 64 * 1024 * 1024;
+/** One uploaded file; a 4096² PNG of noise is 48 MB. */
+export const MAX_UPLOAD_BYTES = 50 * 1024 * 1024;
+/** Pixels of a picture that is sent: 4096². Decoding takes memory in proportion to this, not to the file. */
+export const MAX_INPUT_PIXELS = 4096 * 4096;
+export const MAX_BATCH_REQUESTS = 100;
+export const MAX_TAGS = 32;
+export const MAX_LIST = 200;
+/** Longer than any queue should make somebody wait; also keeps deadlines inside the timers' range. */
+export const MAX_DEADLINE_SECONDS = 7 * 24 * 3600;
+/** Runs of one job, whatever the reason of each failure, before it is failed for good. */
+export const MAX_ATTEMPTS = 4;
+/** Engine processes that may die with a job in flight before the job is set aside. */
+export const MAX_ENGINE_DEATHS = 2;

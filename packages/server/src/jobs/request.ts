@@ -1,0 +1,137 @@
+import { z } from "zod";
+import * as limits from "./limits.ts";
+
+const MAX_SEED = 2n ** 64n - 1n;
+
+const prompt = z.string().max(limits.MAX_PROMPT_CHARACTERS);
+const side = z.int().min(limits.MIN_SIDE).max(limits.MAX_SIDE).multipleOf(limits.SIDE_MULTIPLE);
+/** `upload:ID`, `image:ID`, base64 or a data URL. */
+const picture = z.string().min(1).max(limits.MAX_BODY_BYTES).meta({ description: "upload:ID, image:ID, base64 or a data URL" });
+const name = z.string().min(1).max(200);
+const sizeTuple = z.tuple([z.int().min(0).max(8192), z.int().min(0).max(8192)]).meta({ description: "[height, width]" });
+
+/** A seed as a decimal string, so that all 64 bits survive JSON. */
+const seed = z
+  .union([z.int().min(0), z.string().regex(/^\d{1,20}$/)])
+  .nullable()
+  .transform((value) => (value === null ? null : String(value)))
+  .refine((value) => value === null || BigInt(value) <= MAX_SEED, "must be at most 2^64 - 1");
+
+const lora = z.object({ name, weight: z.number().min(-4).max(4).default(1) });
+
+const control = z.object({
+  model: name,
+  image: picture,
+  scale: z.number().min(0).max(2).default(1),
+  start: z.number().min(0).max(1).default(0),
+  end: z.number().min(0).max(1).default(1),
+  preprocess: z.string().max(50).default("none"),
+});
+
+const refiner = z.object({
+  model: name.optional(),
+  mode: z.enum(["ensemble", "pass"]),
+  switch_at: z.number().gt(0).lt(1).default(0.8),
+  strength: z.number().min(0).max(1).default(0.3),
+  steps: z.int().min(1).max(limits.MAX_STEPS).optional(),
+});
+
+const hires = z.object({
+  scale: z.number().min(1).max(4).default(2),
+  upscaler: name.default("lanczos"),
+  strength: z.number().min(0).max(1).default(0.35),
+  steps: z.int().min(1).max(limits.MAX_STEPS).optional(),
+});
+
+/** The part of a storage key that a request may choose: plain path segments, no dots at their start. */
+const storageKey = z
+  .string()
+  .min(1)
+  .max(300)
+  .regex(
+    /^(?:[A-Za-z0-9_-]|\{job_id\})(?:[A-Za-z0-9._-]|\{job_id\})*(?:\/(?:[A-Za-z0-9_-]|\{job_id\})(?:[A-Za-z0-9._-]|\{job_id\})*)*$/,
+    "must be path segments of letters, digits, dot, dash and underscore",
+  );
+
+const output = z.object({
+  format: z.enum(["png", "jpeg", "webp"]).default("png"),
+  quality: z.int().min(1).max(100).optional(),
+  metadata: z.boolean().optional(),
+  key: storageKey.optional().meta({ description: "Storage key without extension; the picture's index is appended when n > 1" }),
+  thumbnail_key: storageKey.optional(),
+});
+
+/** The one request that every face translates to. Fields that are left out come from the model. */
+export const generationRequestSchema = z
+  .object({
+    prompt: prompt.min(1),
+    negative_prompt: prompt.optional(),
+    prompt_2: prompt.optional(),
+    negative_prompt_2: prompt.optional(),
+    prompt_syntax: z.enum(["plain", "a1111"]).default("plain"),
+    model: name.optional(),
+    width: side.optional(),
+    height: side.optional(),
+    steps: z.int().min(1).max(limits.MAX_STEPS).optional(),
+    guidance_scale: z.number().min(0).max(30).optional(),
+    guidance_rescale: z.number().min(0).max(1).default(0),
+    scheduler: z.string().min(1).max(100).optional(),
+    eta: z.number().min(0).max(1).optional(),
+    seed: seed.optional(),
+    noise: z.enum(["torch-cpu", "philox"]).default("torch-cpu"),
+    n: z.int().min(1).max(limits.MAX_PICTURES).default(1),
+    clip_skip: z.int().min(0).max(12).default(0),
+    image: picture.optional(),
+    strength: z.number().min(0).max(1).optional(),
+    mask: picture.optional(),
+    controls: z.array(control).max(limits.MAX_CONTROLS).default([]),
+    loras: z.array(lora).max(limits.MAX_LORAS).optional(),
+    refiner: refiner.optional(),
+    hires: hires.optional(),
+    original_size: sizeTuple.optional(),
+    crop: sizeTuple.optional(),
+    target_size: sizeTuple.optional(),
+    aesthetic_score: z.number().min(0).max(10).optional(),
+    priority: z.enum(["urgent", "high", "normal"]).default("normal"),
+    deadline_seconds: z.number().gt(0).max(limits.MAX_DEADLINE_SECONDS).optional(),
+    webhook: z
+      .object({ url: z.url({ protocol: /^https?$/ }).max(2000), secret: z.string().min(1).max(200).optional() })
+      .optional(),
+    output: output.prefault({}),
+    preview: z.boolean().default(true),
+    content_ceiling: z.int().min(0).max(100).optional(),
+    subject_id: z
+      .string()
+      .regex(/^[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}$/, "must be 1 to 100 letters, digits, dots, dashes or underscores")
+      .optional(),
+    user: z.string().max(200).optional(),
+    tags: z.array(z.string().max(100)).max(limits.MAX_TAGS).default([]),
+  })
+  .superRefine((request, context) => {
+    const issue = (path: string, message: string) => context.addIssue({ code: "custom", path: [path], message });
+    if (request.mask !== undefined && request.image === undefined)
+      issue("mask", "needs an image: a mask says which part of it is made anew");
+    if (request.strength !== undefined && request.image === undefined)
+      issue("strength", "needs an image: it says how much of it is made anew");
+    for (const [index, { start, end }] of request.controls.entries()) {
+      if (start >= end)
+        context.addIssue({ code: "custom", path: ["controls", index, "end"], message: "must be greater than start" });
+    }
+  });
+
+/** What a client may send. */
+export type GenerationRequestInput = z.input<typeof generationRequestSchema>;
+/** A validated request; the model's defaults are not in it yet. */
+export type GenerationRequest = z.output<typeof generationRequestSchema>;
+
+/** A request that says everything: what the worker runs and the job's record shows. Pictures are references, never bytes. */
+export interface CompleteRequest extends GenerationRequest {
+  model: string;
+  width: number;
+  height: number;
+  steps: number;
+  guidance_scale: number;
+  scheduler: string;
+  seed: string;
+  loras: { name: string; weight: number }[];
+}

@@ -1,0 +1,32 @@
+export const MODEL_KINDS = ["checkpoint", "controlnet", "lora", "vae", "embedding", "upscaler"] as const;
+export type ModelKind = (typeof MODEL_KINDS)[number];
+export type ModelFamily = "sdxl" | "sdxl-refiner" | "sd15";
+/** How a checkpoint was distilled, which decides its steps, guidance and scheduler. */
+export type ModelVariant = "base" | "lightning" | "hyper" | "turbo" | "lcm" | "demo";
+
+export interface ModelDefaults {
+  steps: number;
+  guidance_scale: number;
+  scheduler: string;
+  width: number;
+  height: number;
+  negative_prompt?: string;
+}
+
+/** What the catalogue knows of one model without loading it. */
+export interface ModelInfo {
+  /** Unique among all models; also the name that requests use. */
+  id: string;
+  kind: ModelKind;
+  family: ModelFamily | null;
+  variant: ModelVariant;
+  path: string;
+  bytes: number;
+  /** Unix seconds of the file. */
+  created: number;
+  title: string;
+  description?: string;
+  size: { width: number; height: number };
+  defaults: ModelDefaults;
+  words?: Record<string, string[]>;
+}

@@ -1,0 +1,58 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, expect, test } from "vitest";
+import { openDatabase } from "./database.ts";
+
+const folders: string[] = [];
+afterEach(() => {
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
+});
+
+function folder(): string {
+  const path = mkdtempSync(join(tmpdir(), "kiln-records-"));
+  folders.push(path);
+  return path;
+}
+
+test("the embedded database keeps rows over a restart, and its migrations run once", async () => {
+  const dataDir = folder();
+  const first = await openDatabase({ dataDir });
+  await first.records.insertInto("keys").values({ id: "a", name: "n", hash: "h", role: "user" }).execute();
+  await first.close();
+  const second = await openDatabase({ dataDir });
+  const rows = await second.records.selectFrom("keys").selectAll().execute();
+  expect(rows).toHaveLength(1);
+  expect(rows[0]?.created_at).toBeInstanceOf(Date);
+  await second.close();
+});
+
+test("a folder that is in use is refused, and free again after close", async () => {
+  const dataDir = folder();
+  const first = await openDatabase({ dataDir });
+  await expect(openDatabase({ dataDir })).rejects.toThrow(/in use by process/);
+  await first.close();
+  const second = await openDatabase({ dataDir });
+  await second.close();
+});
+
+test("a transaction that fails leaves nothing, and others wait for its end", async () => {
+  const database = await openDatabase({ dataDir: folder() });
+  const key = { name: "n", role: "user" as const };
+  const failing = database.records.transaction().execute(async (tx) => {
+    await tx
+      .insertInto("keys")
+      .values({ id: "x", hash: "x", ...key })
+      .execute();
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    throw new Error("no");
+  });
+  const other = database.records
+    .insertInto("keys")
+    .values({ id: "y", hash: "y", ...key })
+    .execute();
+  await expect(failing).rejects.toThrow("no");
+  await other;
+  expect(await database.records.selectFrom("keys").select("id").execute()).toEqual([{ id: "y" }]);
+  await database.close();
+});

@@ -1,0 +1,91 @@
+import { join } from "node:path";
+import { Kysely, Migrator, PostgresDialect, sql } from "kysely";
+import pg from "pg";
+import { EmbeddedPool } from "./embedded-pool.ts";
+import { type FolderLock, lockFolder } from "./folder-lock.ts";
+import { MIGRATIONS } from "./migrations.ts";
+import type { PoolFace } from "./pool.ts";
+import type { RecordsSchema } from "./schema.ts";
+
+export interface Database {
+  kind: "embedded" | "postgres";
+  /** The typed query builder over the records' tables. */
+  records: Kysely<RecordsSchema>;
+  /** For BullMQ: a pool whose search path starts with its schema. */
+  queuePool: PoolFace;
+  close(): Promise<void>;
+}
+
+/** Connections for queries; the queue's waiting connections come on top. */
+const POOL_SIZE = 10;
+
+/** Opens the embedded database under the data folder, or PostgreSQL where an address is given, and brings its tables up to date. */
+export async function openDatabase(options: { url?: string | undefined; dataDir: string }): Promise<Database> {
+  const database = options.url ? openPostgres(options.url) : await openEmbedded(join(options.dataDir, "database"));
+  try {
+    await migrate(database.records);
+  } catch (error) {
+    await database.close().catch(() => {});
+    throw error;
+  }
+  return database;
+}
+
+async function openEmbedded(folder: string): Promise<Database> {
+  const lock: FolderLock = await lockFolder(folder);
+  let pool: EmbeddedPool;
+  try {
+    pool = await EmbeddedPool.open(join(folder, "pglite"));
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+  const records = recordsOver(pool);
+  return {
+    kind: "embedded",
+    records,
+    queuePool: pool,
+    async close() {
+      await pool.end();
+      lock.release();
+    },
+  };
+}
+
+function openPostgres(url: string): Database {
+  // An idle connection that the server drops is replaced at the next query; without a listener the process would die of it.
+  const watch = (pool: pg.Pool) => pool.on("error", () => {});
+  const pool = watch(new pg.Pool({ connectionString: url, max: POOL_SIZE, keepAlive: true, connectionTimeoutMillis: 10_000 }));
+  const queuePool = watch(
+    new pg.Pool({
+      connectionString: url,
+      max: POOL_SIZE,
+      keepAlive: true,
+      connectionTimeoutMillis: 10_000,
+      options: "-c search_path=bullmq,public",
+    }),
+  );
+  return {
+    kind: "postgres",
+    records: recordsOver(pool),
+    queuePool: queuePool as unknown as PoolFace,
+    async close() {
+      await Promise.all([pool.end(), queuePool.end()]);
+    },
+  };
+}
+
+function recordsOver(pool: unknown): Kysely<RecordsSchema> {
+  return new Kysely<RecordsSchema>({ dialect: new PostgresDialect({ pool: pool as pg.Pool }) }).withSchema("kiln");
+}
+
+async function migrate(records: Kysely<RecordsSchema>): Promise<void> {
+  await sql`CREATE SCHEMA IF NOT EXISTS kiln`.execute(records);
+  const migrator = new Migrator({
+    db: records.withoutPlugins(),
+    provider: { getMigrations: async () => MIGRATIONS },
+    migrationTableSchema: "kiln",
+  });
+  const { error } = await migrator.migrateToLatest();
+  if (error) throw error;
+}

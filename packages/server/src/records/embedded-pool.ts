@@ -1,0 +1,134 @@
+import { EventEmitter } from "node:events";
+import { PGlite } from "@electric-sql/pglite";
+import type { PoolClientFace, PoolFace, QueryResult } from "./pool.ts";
+import { Turns } from "./turns.ts";
+
+/**
+ * PGlite with the face of `pg.Pool`. PGlite is one session, so a transaction holds the turn from its BEGIN to its
+ * end and everybody else waits; LISTEN is mapped to PGlite's own, because a client here is no connection.
+ */
+export class EmbeddedPool extends EventEmitter implements PoolFace {
+  readonly #db: PGlite;
+  readonly #turns = new Turns();
+  #ended = false;
+
+  private constructor(db: PGlite) {
+    super();
+    this.#db = db;
+  }
+
+  /** Opens the database in a folder. The caller holds the folder's lock. */
+  static async open(folder: string): Promise<EmbeddedPool> {
+    const db = await PGlite.create({ dataDir: folder });
+    // BullMQ takes a ready-made pool as it is and expects its schema on the path.
+    await db.exec("SET search_path TO bullmq, public");
+    return new EmbeddedPool(db);
+  }
+
+  async query<Row>(text: string, parameters?: readonly unknown[]): Promise<QueryResult<Row>> {
+    return await this.#turns.run(() => this.run<Row>(text, parameters));
+  }
+
+  async connect(): Promise<PoolClientFace> {
+    return new EmbeddedClient(this, this.#turns);
+  }
+
+  /** Runs a statement at once. Only for whoever holds the turn. */
+  async run<Row>(text: string, parameters: readonly unknown[] | undefined): Promise<QueryResult<Row>> {
+    if (this.#ended) throw new Error("The embedded database is closed.");
+    if (parameters && parameters.length > 0) return resultOf(text, await this.#db.query<Row>(text, [...parameters]));
+    // Without parameters a text may hold several statements, as in pg's simple protocol.
+    const results = await this.#db.exec(text);
+    return resultOf(text, results.at(-1) as { rows: Row[]; affectedRows?: number } | undefined);
+  }
+
+  async listen(channel: string, onPayload: (payload: string) => void): Promise<() => Promise<void>> {
+    return await this.#turns.run(() => this.#db.listen(channel, onPayload));
+  }
+
+  async end(): Promise<void> {
+    if (this.#ended) return;
+    await this.#turns.run(async () => {
+      this.#ended = true;
+      await this.#db.close();
+    });
+  }
+}
+
+class EmbeddedClient extends EventEmitter implements PoolClientFace {
+  readonly #pool: EmbeddedPool;
+  readonly #turns: Turns;
+  readonly #listening = new Map<string, () => Promise<void>>();
+  #endTurn: (() => void) | undefined;
+
+  constructor(pool: EmbeddedPool, turns: Turns) {
+    super();
+    this.#pool = pool;
+    this.#turns = turns;
+  }
+
+  async query<Row>(text: string, parameters?: readonly unknown[]): Promise<QueryResult<Row>> {
+    const statement = firstWords(text);
+    const [verb = "", subject = ""] = statement;
+    if (verb === "LISTEN") return await this.#listen(subject);
+    if (verb === "UNLISTEN") return await this.#unlisten(subject);
+    if ((verb === "BEGIN" || verb === "START") && !this.#endTurn) this.#endTurn = await this.#turns.take();
+    if (!this.#endTurn) return await this.#pool.query<Row>(text, parameters);
+    try {
+      return await this.#pool.run<Row>(text, parameters);
+    } finally {
+      if (verb === "COMMIT" || verb === "ROLLBACK" || verb === "END") this.#finishTurn(subject);
+    }
+  }
+
+  release(): void {
+    for (const stop of this.#listening.values()) void stop().catch(() => {});
+    this.#listening.clear();
+    if (!this.#endTurn) return;
+    // A client that is released inside a transaction has lost it; the session must not keep it open.
+    const end = this.#endTurn;
+    this.#endTurn = undefined;
+    void this.#pool
+      .run("ROLLBACK", undefined)
+      .catch(() => {})
+      .finally(end);
+  }
+
+  #finishTurn(subject: string): void {
+    if (subject === "TO") return; // ROLLBACK TO SAVEPOINT stays inside
+    this.#endTurn?.();
+    this.#endTurn = undefined;
+  }
+
+  async #listen(channel: string): Promise<QueryResult<never>> {
+    if (!this.#listening.has(channel)) {
+      const stop = await this.#pool.listen(channel, (payload) => this.emit("notification", { channel, payload }));
+      this.#listening.set(channel, stop);
+    }
+    return { rows: [], rowCount: 0, command: "LISTEN" };
+  }
+
+  async #unlisten(channel: string): Promise<QueryResult<never>> {
+    const stops = channel === "*" ? [...this.#listening.keys()] : [channel];
+    for (const name of stops) {
+      await this.#listening.get(name)?.();
+      this.#listening.delete(name);
+    }
+    return { rows: [], rowCount: 0, command: "UNLISTEN" };
+  }
+}
+
+/** The first two words of a statement, without comments before it, quotes and the semicolon. */
+function firstWords(text: string): string[] {
+  const statement = text.replace(/^(?:\s+|--[^\n]*(?:\n|$)|\/\*[\s\S]*?\*\/)+/, "");
+  const words = statement.slice(0, 200).match(/[^\s;]+/g) ?? [];
+  const verb = (words[0] ?? "").toUpperCase();
+  const subject = (words[1] ?? "").replaceAll('"', "");
+  return [verb, verb === "LISTEN" || verb === "UNLISTEN" ? subject : subject.toUpperCase()];
+}
+
+function resultOf<Row>(text: string, result: { rows: Row[]; affectedRows?: number } | undefined): QueryResult<Row> {
+  const [command = ""] = firstWords(text);
+  const rows = result?.rows ?? [];
+  return { rows, rowCount: rows.length > 0 ? rows.length : (result?.affectedRows ?? 0), command };
+}

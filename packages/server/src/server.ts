@@ -1,0 +1,291 @@
+import { readFileSync } from "node:fs";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import type { FastifyInstance } from "fastify";
+import type { Logger } from "pino";
+import { Keys } from "./auth/keys.ts";
+import { RateLimiter } from "./auth/rate-limiter.ts";
+import { openContentPolicy } from "./content/policy.ts";
+import { EngineSupervisor } from "./engine/supervisor.ts";
+import { messageOf, ServiceError } from "./errors.ts";
+import type { EventBus } from "./events/bus.ts";
+import { openBus } from "./events/open-bus.ts";
+import { makeApp } from "./http/app.ts";
+import type { ServerContext } from "./http/dialect.ts";
+import { JobService } from "./jobs/job-service.ts";
+import { Maintenance } from "./jobs/maintenance.ts";
+import { PicturesIn } from "./jobs/pictures-in.ts";
+import { makeLog } from "./metrics/log.ts";
+import { Metrics } from "./metrics/metrics.ts";
+import { Catalogue } from "./models/catalogue.ts";
+import { loadPresets } from "./models/presets.ts";
+import { scanModels } from "./models/scan.ts";
+import { databaseBackend, type QueueBackend, redisBackend } from "./queue/backend.ts";
+import { openQueue } from "./queue/bull-queue.ts";
+import type { JobQueue } from "./queue/job-queue.ts";
+import { type Database, openDatabase } from "./records/database.ts";
+import { Documents } from "./records/documents.ts";
+import { JobStore } from "./records/job-store.ts";
+import { Uploads } from "./records/uploads.ts";
+import { Usage } from "./records/usage.ts";
+import type { Listener } from "./settings/listen.ts";
+import type { Settings } from "./settings/schema.ts";
+import { openStorage } from "./storage/open-storage.ts";
+import type { Storage } from "./storage/storage.ts";
+import { Worker } from "./worker/worker.ts";
+import { WorkerRecords } from "./worker/worker-records.ts";
+
+export interface RunningServer {
+  /** The addresses that are listened on; none for a worker alone. */
+  listeners: { url: string; dialect: string }[];
+  /** For faces and commands that work inside the process. */
+  context: ServerContext;
+  /** Stops accepting, hands running jobs back after the drain time, closes everything. */
+  close(): Promise<void>;
+}
+
+export interface StartOptions {
+  log?: Logger;
+}
+
+/** What both roles stand on. */
+interface Foundation {
+  settings: Settings;
+  log: Logger;
+  database: Database;
+  backend: QueueBackend;
+  queue: JobQueue;
+  bus: EventBus;
+  storage: Storage;
+  store: JobStore;
+  pictures: PicturesIn;
+  catalogue: Catalogue;
+  metrics: Metrics;
+  workers: WorkerRecords;
+}
+
+/** Starts the service as the settings say. Raises an Error whose message names what stands in the way. */
+export async function startServer(settings: Settings, options: StartOptions = {}): Promise<RunningServer> {
+  const log = options.log ?? makeLog(settings);
+  const closers: (() => Promise<void> | void)[] = [];
+  const close = async () => {
+    for (const closer of closers.splice(0).reverse()) {
+      await Promise.resolve(closer()).catch((error: unknown) =>
+        log.warn({ reason: messageOf(error) }, "a part did not close cleanly"),
+      );
+    }
+  };
+  try {
+    const foundation = await layFoundation(settings, log, closers);
+    const supervisor = settings.KILN_ROLE === "gateway" ? undefined : await startEngine(foundation, closers);
+    const context = await makeContext(foundation, supervisor, closers);
+    if (supervisor) await startWorker(foundation, supervisor, context, closers);
+    const listeners = settings.KILN_ROLE === "worker" ? [] : await listen(context, closers);
+    return { listeners, context, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function layFoundation(settings: Settings, log: Logger, closers: (() => Promise<void> | void)[]): Promise<Foundation> {
+  const dataDir = settings.KILN_DATA_DIR;
+  if (settings.KILN_ROLE !== "all" && !settings.DATABASE_URL) {
+    throw new Error(`KILN_ROLE=${settings.KILN_ROLE} needs DATABASE_URL: the embedded database belongs to one process.`);
+  }
+  const database = await openDatabase({ url: settings.DATABASE_URL, dataDir });
+  closers.push(() => database.close());
+  const backend = await openBackend(settings, database);
+  closers.push(() => backend.close());
+  const queue = await openQueue(backend, (error) => log.warn({ reason: messageOf(error) }, "the queue has trouble"));
+  closers.push(() => queue.close());
+  const bus = await openBus(settings, database, (error) => log.warn({ reason: messageOf(error) }, "the event bus has trouble"));
+  closers.push(() => bus.close());
+  const storage = await openStorage(settings);
+  closers.push(() => storage.close());
+  const store = new JobStore(database.records);
+  const presets = loadPresets(settings.KILN_PRESETS, dataDir);
+  const catalogue = new Catalogue({
+    scan: () => scanModels(settings),
+    aliases: () => presets.aliases,
+    defaultModel: settings.KILN_DEFAULT_MODEL ?? settings.SDXL_MODEL_ID,
+  });
+  await catalogue.refresh();
+  const pictures = new PicturesIn(storage, new Uploads(database.records), store);
+  return {
+    settings,
+    log,
+    database,
+    backend,
+    queue,
+    bus,
+    storage,
+    store,
+    pictures,
+    catalogue,
+    metrics: new Metrics(),
+    workers: new WorkerRecords(database.records),
+  };
+}
+
+async function openBackend(settings: Settings, database: Database): Promise<QueueBackend> {
+  const kind = settings.KILN_QUEUE ?? (settings.REDIS_URL ? "redis" : database.kind);
+  if (kind !== "redis") return await databaseBackend(database.kind, database.queuePool);
+  if (!settings.REDIS_URL) throw new Error("KILN_QUEUE=redis needs REDIS_URL.");
+  return redisBackend(settings.REDIS_URL);
+}
+
+async function startEngine(
+  { settings, log, metrics }: Foundation,
+  closers: (() => Promise<void> | void)[],
+): Promise<EngineSupervisor> {
+  const supervisor = new EngineSupervisor({
+    engine: {
+      implementation: settings.KILN_ENGINE,
+      device: settings.KILN_DEVICE,
+      backend: settings.KILN_BACKEND,
+      slots: settings.KILN_SLOTS,
+      stepMilliseconds: settings.KILN_TEST_ENGINE_STEP_MS,
+    },
+    hangSeconds: settings.KILN_ENGINE_HANG_SECONDS,
+    onLog: (level, message, details) => {
+      if (level === "warn") metrics.engineDeaths.inc();
+      log[level](details ?? {}, message);
+    },
+  });
+  closers.push(() => supervisor.stop());
+  await supervisor.start();
+  return supervisor;
+}
+
+async function makeContext(
+  foundation: Foundation,
+  supervisor: EngineSupervisor | undefined,
+  closers: (() => Promise<void> | void)[],
+): Promise<ServerContext> {
+  const { settings, log, database, queue, bus, storage, store, pictures, catalogue, metrics, workers } = foundation;
+  const usage = new Usage(database.records);
+  const limiter = new RateLimiter(settings.KILN_RATE_LIMIT);
+  const policy = openContentPolicy(
+    settings.KILN_CONTENT_RULES ?? join(settings.KILN_DATA_DIR, "content-rules.json"),
+    settings.KILN_CONTENT_CEILING,
+    settings.KILN_CONTENT_RULES !== undefined,
+  );
+  const jobs = new JobService({
+    store,
+    queue,
+    bus,
+    storage,
+    catalogue,
+    pictures,
+    operator: {
+      loras: settings.SDXL_LORA_PATH === undefined ? [] : [{ name: settings.SDXL_LORA_PATH, weight: 1 }],
+      metadata: settings.KILN_OUTPUT_METADATA,
+    },
+    maxWaiting: settings.KILN_MAX_WAITING,
+    checkContent: (request, caller) => policy.check(request, caller.contentCeiling),
+    async checkQuota(caller, count) {
+      limiter.take(caller);
+      const quota = caller.quotaPicturesPerDay;
+      if (quota !== undefined && (await usage.picturesToday(caller.owner)) + count > quota) {
+        throw new ServiceError("quota_exceeded", `This key makes at most ${quota} pictures a day; go on tomorrow (UTC).`, {
+          retryAfter: 3600,
+        });
+      }
+    },
+    onAccepted: () => metrics.requests.inc(),
+  });
+  closers.push(() => jobs.close());
+  await jobs.restore();
+  if (settings.KILN_ROLE !== "worker") {
+    const maintenance = new Maintenance({ store, queue, bus, jobs, metrics, log });
+    await maintenance.reconcile();
+    maintenance.start();
+    closers.push(() => maintenance.stop());
+  }
+  return {
+    settings,
+    version: readVersion(),
+    startedAt: Date.now(),
+    jobs,
+    pictures,
+    catalogue,
+    presets: loadPresets(settings.KILN_PRESETS, settings.KILN_DATA_DIR),
+    keys: new Keys(database.records),
+    usage,
+    documents: new Documents(database.records),
+    workers,
+    storage,
+    bus,
+    metrics,
+    supervisor,
+    async queueCounts() {
+      const { waiting } = await queue.counts();
+      const running = (await workers.alive()).reduce((sum, { state }) => sum + Number(state["running"] ?? 0), 0);
+      return { waiting: waiting.urgent + waiting.high + waiting.normal, running };
+    },
+    async checkReady() {
+      await queue.counts();
+      await storage.check();
+      const alive = supervisor ? supervisor.isReady : (await workers.alive()).some(({ state }) => state["ready"] === true);
+      if (!alive) throw new ServiceError("unavailable", "No engine is ready.", { retryAfter: 5 });
+      catalogue.default();
+    },
+    log,
+  };
+}
+
+async function startWorker(
+  foundation: Foundation,
+  supervisor: EngineSupervisor,
+  context: ServerContext,
+  closers: (() => Promise<void> | void)[],
+): Promise<void> {
+  const { settings, log, metrics } = foundation;
+  const worker = new Worker({
+    ...foundation,
+    supervisor,
+    records: foundation.workers,
+    slots: settings.KILN_SLOTS,
+    lookahead: settings.KILN_LOOKAHEAD,
+    lockSeconds: settings.KILN_LOCK_SECONDS,
+    log,
+    onStarted(job) {
+      context.jobs.noteStarted(job);
+      metrics.queueWait.observe({ priority: job.priority }, (Date.now() - job.created_at.getTime()) / 1000);
+    },
+    onEnded(job, status, seconds) {
+      context.jobs.forget(job.id);
+      if (status === "completed") metrics.duration.observe(seconds);
+      if (status === "failed") metrics.errors.inc();
+    },
+  });
+  await worker.start();
+  closers.push(() => worker.close(settings.KILN_DRAIN_SECONDS));
+  const preload = settings.PRELOAD_MODEL;
+  if (preload !== undefined) foundation.bus.publish({ type: "model", action: "load", model: preload });
+}
+
+async function listen(context: ServerContext, closers: (() => Promise<void> | void)[]): Promise<RunningServer["listeners"]> {
+  const { settings, log } = context;
+  const depth: Listener[] =
+    settings.MODEL_SERVER_PORT === undefined
+      ? []
+      : [{ host: settings.MODEL_SERVER_HOST ?? "127.0.0.1", port: settings.MODEL_SERVER_PORT, dialect: "depth" }];
+  const listening: RunningServer["listeners"] = [];
+  for (const listener of [...settings.KILN_LISTEN, ...depth]) {
+    const app: FastifyInstance = await makeApp(listener, context);
+    closers.push(() => app.close());
+    await app.listen({ host: listener.host, port: listener.port });
+    const { port } = app.server.address() as AddressInfo;
+    const url = `http://${listener.host.includes(":") ? `[${listener.host}]` : listener.host}:${port}`;
+    log.info({ url, dialect: listener.dialect }, "listening");
+    listening.push({ url, dialect: listener.dialect });
+  }
+  return listening;
+}
+
+function readVersion(): string {
+  const parsed: unknown = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
+  return typeof parsed === "object" && parsed !== null && "version" in parsed ? String(parsed.version) : "0";
+}

@@ -1,0 +1,92 @@
+import { randomBytes } from "node:crypto";
+import { constants } from "node:fs";
+import { mkdir, open, opendir, readFile, realpath, rename, rm, statfs } from "node:fs/promises";
+import { dirname, join, relative, resolve, sep } from "node:path";
+import { codeOf, ServiceError } from "../errors.ts";
+import { checkKey, type Storage } from "./storage.ts";
+
+/** Below this much free space no job is accepted: a 2048² PNG of noise is 13 MB, and the database needs room too. */
+const LEAST_FREE_BYTES = 100 * 1024 * 1024;
+
+/** Files under one folder. A file is written beside its place, synced, and renamed into it. */
+export async function openLocalStorage(folder: string): Promise<Storage> {
+  await mkdir(folder, { recursive: true });
+  const root = await realpath(folder);
+
+  /** The key's path, after links: a link that leads out of the folder is not followed. */
+  async function pathOf(key: string): Promise<string> {
+    const path = resolve(root, checkKey(key));
+    const parent = await realpath(dirname(path)).catch((error: unknown) => {
+      if (codeOf(error) === "ENOENT") return dirname(path);
+      throw error;
+    });
+    if (parent !== root && !parent.startsWith(root + sep)) throw new TypeError(`"${key}" leads out of the storage folder.`);
+    return path;
+  }
+
+  async function* walk(folderPath: string): AsyncIterable<string> {
+    let entries: Awaited<ReturnType<typeof opendir>>;
+    try {
+      entries = await opendir(folderPath);
+    } catch (error) {
+      if (codeOf(error) === "ENOENT" || codeOf(error) === "ENOTDIR") return;
+      throw error;
+    }
+    for await (const entry of entries) {
+      const path = join(folderPath, entry.name);
+      if (entry.isDirectory()) yield* walk(path);
+      else if (entry.isFile() && !entry.name.startsWith(".")) yield relative(root, path).split(sep).join("/");
+    }
+  }
+
+  return {
+    kind: "local",
+    async put(key, bytes) {
+      const path = await pathOf(key);
+      await mkdir(dirname(path), { recursive: true });
+      const temporary = join(dirname(path), `.${randomBytes(8).toString("hex")}.part`);
+      try {
+        const file = await open(temporary, "wx", 0o640);
+        try {
+          await file.writeFile(bytes);
+          await file.sync();
+        } finally {
+          await file.close();
+        }
+        await rename(temporary, path);
+      } catch (error) {
+        await rm(temporary, { force: true });
+        if (codeOf(error) === "ENOSPC" || codeOf(error) === "EDQUOT") throw full(folder, error);
+        throw error;
+      }
+    },
+    async get(key) {
+      try {
+        return await readFile(await pathOf(key), { flag: constants.O_RDONLY | constants.O_NOFOLLOW });
+      } catch (error) {
+        if (["ENOENT", "ENOTDIR", "EISDIR", "ELOOP"].includes(codeOf(error) ?? "")) return undefined;
+        throw error;
+      }
+    },
+    async delete(key) {
+      await rm(await pathOf(key), { force: true });
+    },
+    async *list(prefix) {
+      const start = prefix.includes("/") ? prefix.slice(0, prefix.lastIndexOf("/")) : "";
+      for await (const key of walk(start === "" ? root : join(root, checkKey(start)))) if (key.startsWith(prefix)) yield key;
+    },
+    address: async () => undefined,
+    async check() {
+      const { bavail, bsize } = await statfs(root);
+      if (bavail * bsize < LEAST_FREE_BYTES) throw full(folder);
+    },
+    close() {},
+  };
+}
+
+function full(folder: string, cause?: unknown): ServiceError {
+  return new ServiceError("storage_full", `The disk under ${folder} is full; free space or set KILN_RETENTION_DAYS.`, {
+    cause,
+    retryAfter: 60,
+  });
+}

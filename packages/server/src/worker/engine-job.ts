@@ -1,0 +1,26 @@
+import type { EngineJob, ModelFiles } from "../engine/picture-engine.ts";
+import type { PicturesIn } from "../jobs/pictures-in.ts";
+import type { Catalogue } from "../models/catalogue.ts";
+import type { JobRow } from "../records/job-store.ts";
+
+/** Finds the files and pictures that a job names. Raises ServiceError when one has gone since the job was accepted. */
+export async function engineJobOf(row: JobRow, catalogue: Catalogue, pictures: PicturesIn): Promise<EngineJob> {
+  const { request } = row;
+  const files = (name: string, kind: "checkpoint" | "controlnet" | "lora", field: string): ModelFiles => {
+    const { id, path } = catalogue.require(name, kind, field);
+    return { id, path };
+  };
+  const read = async (reference: string | undefined) => (reference === undefined ? undefined : await pictures.read(reference));
+  const controls: Uint8Array[] = [];
+  for (const control of request.controls) controls.push(await pictures.read(control.image));
+  return {
+    id: row.id,
+    request,
+    checkpoint: files(request.model, "checkpoint", "model"),
+    vae: undefined,
+    refiner: request.refiner?.model === undefined ? undefined : files(request.refiner.model, "checkpoint", "refiner.model"),
+    controlnets: request.controls.map((control, index) => files(control.model, "controlnet", `controls.${index}.model`)),
+    loras: request.loras.map(({ name, weight }) => ({ ...files(name, "lora", "loras"), weight })),
+    pictures: { image: await read(request.image), mask: await read(request.mask), controls },
+  };
+}
