@@ -190,7 +190,7 @@ function finish(found: Found): Checkpoint {
   }
   return {
     ...found,
-    inpainting: configs.unet.inChannels === 9,
+    inpainting: configs.unet.inChannels === 2 * configs.vae.latentChannels + 1,
     prediction: predictionOf(configs.scheduler),
     zeroTerminalSnr: configs.scheduler.rescale_betas_zero_snr === true,
     ...(distilled === undefined ? {} : { distilled }),
@@ -204,6 +204,10 @@ function finish(found: Found): Checkpoint {
 function checkConfigFits({ path, configs, weights }: Found): void {
   const { unet, vae, textEncoder, textEncoder2 } = configs;
   const [width = 0] = unet.blockOutChannels;
+  if (unet.inChannels !== vae.latentChannels && unet.inChannels !== 2 * vae.latentChannels + 1) {
+    const message = `${path} is a UNet with ${unet.inChannels} input channels, which is neither a plain nor an inpainting network, and Kiln runs only these: use another model.`;
+    throw new KilnError("file_unsupported", message, { subject: path });
+  }
   if (weights.unet !== undefined) checkWeights("UNet", weights.unet, [["conv_in.weight", [width, unet.inChannels, 3, 3]]], path);
   if (weights.vae !== undefined) {
     const inner = vae.blockOutChannels.at(-1) ?? 0;

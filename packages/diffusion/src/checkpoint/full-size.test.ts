@@ -95,6 +95,16 @@ describe.skipIf(referencePath("manifests/sdxl-base.single.json") === undefined)(
       expect(await openCheckpoint(await sparse(tensors))).toMatchObject({ inpainting: true, family: "sdxl" });
     });
 
+    test("other numbers of input channels are refused", async () => {
+      const tensors = tensorsOf("sd15").map((tensor) =>
+        tensor.name.endsWith("input_blocks.0.0.weight") ? { ...tensor, shape: [320, 8, 3, 3] } : tensor,
+      );
+      await expect(openCheckpoint(await sparse(tensors))).rejects.toMatchObject({
+        code: "file_unsupported",
+        message: expect.stringContaining("8 input channels"),
+      });
+    });
+
     test("v-prediction and zero terminal SNR by marker tensors or metadata", async () => {
       const base = tensorsOf("sdxl-base");
       const marked = await openCheckpoint(

@@ -6,6 +6,7 @@ import { isFile, isFolder, openComponent, resolveSnapshot } from "./folder.ts";
 import { type Family, inferUNetConfig } from "./infer-configs.ts";
 import { readJsonObject } from "./json.ts";
 import { type FileKind, guessKind } from "./kinds.ts";
+import { nonFiniteTensors } from "./non-finite.ts";
 import { openSafetensors } from "./safetensors.ts";
 import type { Prediction } from "./scheduler-config.ts";
 import { controlNetOfFile, splitSingleFile } from "./single-file.ts";
@@ -33,6 +34,8 @@ export interface Inspection {
   readonly unknown: { readonly count: number; readonly first: readonly string[] };
   /** Metadata of a single file; long values are cut. */
   readonly metadata: Readonly<Record<string, string>>;
+  /** Tensors that hold NaN or infinity, where `values` was asked for; the first of them. */
+  readonly nonFinite?: readonly string[];
   /** Why Kiln cannot run it, where it cannot. */
   readonly problem?: string;
 }
@@ -48,15 +51,25 @@ const SHOWN_UNKNOWN = 10;
 const SHOWN_METADATA = 200;
 const SHOWN_METADATA_ENTRIES = 60;
 
+export interface InspectOptions {
+  /** A diffusers folder whose configs are used, as in `openCheckpoint`. */
+  readonly config?: string;
+  /** Reads every number too, and lists tensors with NaN or infinity in them. */
+  readonly values?: boolean;
+}
+
 /**
- * Says what a file or folder is, without reading more than headers and configs. A model that cannot be run is described
+ * Says what a file or folder is, without reading more than headers and configs (unless `values` asks for it). A model that cannot be run is described
  * too, with the reason in `problem`.
- * @param options.config a diffusers folder whose configs are used, as in `openCheckpoint`
  * @throws KilnError file_not_found, file_corrupt, file_unsupported where not even the header can be read
  */
-export async function inspectFile(path: string, options: { config?: string } = {}): Promise<Inspection> {
-  if (await isFolder(path)) return inspectFolder(path, options);
+export async function inspectFile(path: string, options: InspectOptions = {}): Promise<Inspection> {
+  return (await isFolder(path)) ? inspectFolder(path, options) : inspectSingle(path, options);
+}
+
+async function inspectSingle(path: string, options: InspectOptions): Promise<Inspection> {
   const file = await openSafetensors(path);
+  const values = options.values === true ? { nonFinite: await nonFiniteTensors(file.tensors, SHOWN_UNKNOWN) } : {};
   const guess = guessKind(file.tensors);
   const common = {
     path,
@@ -66,6 +79,7 @@ export async function inspectFile(path: string, options: { config?: string } = {
     bytes: file.size,
     tensors: file.tensors.size,
     metadata: trimmed(file.metadata),
+    ...values,
   };
   if (guess.kind === "checkpoint" || guess.kind === "unet") {
     const opened = await attempt(() => openCheckpoint(path, options));
@@ -84,14 +98,28 @@ export async function inspectFile(path: string, options: { config?: string } = {
   };
 }
 
-async function inspectFolder(path: string, options: { config?: string }): Promise<Inspection> {
+async function inspectFolder(path: string, options: InspectOptions): Promise<Inspection> {
   const root = await resolveSnapshot(path);
   const common = { path, layout: "folder" as const, metadata: {} };
   if (await isFolder(join(root, "unet"))) {
     const opened = await attempt(() => openCheckpoint(path, options));
     if (opened instanceof KilnError) throw opened;
     const tensors = NETWORK_NAMES.reduce((count, name) => count + (opened.weights[name]?.size ?? 0), 0);
-    return { ...common, kind: "checkpoint", description: "a checkpoint", bytes: opened.bytes, tensors, ...describe(opened) };
+    const all = new Map(
+      NETWORK_NAMES.flatMap((name) =>
+        [...(opened.weights[name] ?? [])].map(([tensor, view]) => [`${name}/${tensor}`, view] as const),
+      ),
+    );
+    const values = options.values === true ? { nonFinite: await nonFiniteTensors(all, SHOWN_UNKNOWN) } : {};
+    return {
+      ...common,
+      ...values,
+      kind: "checkpoint",
+      description: "a checkpoint",
+      bytes: opened.bytes,
+      tensors,
+      ...describe(opened),
+    };
   }
   const { tensors, bytes } = await openComponent(root);
   const config = join(root, "config.json");
@@ -107,6 +135,7 @@ async function inspectFolder(path: string, options: { config?: string }): Promis
     networks: [network(guess.kind, tensors)],
     missing: [],
     unknown: listed([]),
+    ...(options.values === true ? { nonFinite: await nonFiniteTensors(tensors, SHOWN_UNKNOWN) } : {}),
     ...(family === undefined ? {} : { family }),
   };
 }
