@@ -18,6 +18,15 @@ import { foldCore, type Matrix, matrix, transposed } from "./matrix.ts";
 /** Published adapters stay under 1,024; a larger number would be a file made to cost time. */
 export const MAX_RANK = 4096;
 
+/** A Tucker core has the square of its rank; published ones stay under 64. */
+export const MAX_CORE_RANK = 512;
+
+/** Alpha from the file's metadata; rank-stabilised LoRA (arXiv 2312.03732) divides it by the root of the rank. */
+export interface MetadataAlpha {
+  readonly alpha: number;
+  readonly rankStabilised: boolean;
+}
+
 export type AdapterKind = "lora" | "loha" | "lokr" | "full";
 
 /** What an adapter file holds for one layer of the model. The numbers are read when `factors` is called. */
@@ -47,7 +56,7 @@ export function adapterLayer(
   parts: Parts,
   module: string,
   file: string,
-  alpha: number | undefined,
+  alpha: MetadataAlpha | undefined,
 ): AdapterLayer {
   const { network, layer, shape } = target;
   const [outputs = 0, ...rest] = shape;
@@ -65,7 +74,7 @@ interface Source {
   readonly module: string;
   readonly file: string;
   /** From the file's metadata, where there is no tensor for it. */
-  readonly alpha: number | undefined;
+  readonly alpha: MetadataAlpha | undefined;
   readonly outputs: number;
   /** Input channels times kernel. */
   readonly inputs: number;
@@ -90,7 +99,7 @@ function lora(source: Source): Build {
   const up = need(source, "up");
   const mid = source.parts.get("mid");
   const rank = checkRank(source, down.shape[0]);
-  const upRank = mid === undefined ? rank : checkRank(source, mid.shape[0]);
+  const upRank = mid === undefined ? rank : checkRank(source, mid.shape[0], MAX_CORE_RANK);
   expectShape(source, "up", up, [source.outputs, upRank]);
   if (mid === undefined) expectShape(source, "down", down, [rank, source.inputs]);
   else {
@@ -163,8 +172,8 @@ interface Tucker {
 
 /** LyCORIS' Tucker form: core (p, q, kernel), a (p, out), b (q, in): `delta[o, i, k] = sum core[p, q, k] a[p, o] b[q, i]`. */
 function tuckerHalf(source: Source, { a, b, core, nameA, nameB, nameCore, outputs, channels, kernel }: Tucker): Half {
-  const outer = checkRank(source, a.shape[0]);
-  const rank = checkRank(source, b.shape[0]);
+  const outer = checkRank(source, a.shape[0], MAX_CORE_RANK);
+  const rank = checkRank(source, b.shape[0], MAX_CORE_RANK);
   expectShape(source, nameA, a, [outer, outputs]);
   expectShape(source, nameB, b, [rank, channels]);
   expectShape(source, nameCore, core, [outer, rank, kernel]);
@@ -262,7 +271,10 @@ function full(source: Source): Build {
 
 async function readScale(source: Source, rank: number): Promise<number> {
   const view = source.parts.get("alpha");
-  if (view === undefined) return source.alpha === undefined ? 1 : source.alpha / rank;
+  if (view === undefined) {
+    if (source.alpha === undefined) return 1;
+    return source.alpha.alpha / (source.alpha.rankStabilised ? Math.sqrt(rank) : rank);
+  }
   if (elementCount(view.shape) !== 1) throw broken(source, `its alpha has shape [${view.shape.join(", ")}]`);
   const [alpha = 0] = await read(source, view);
   return alpha / rank;
@@ -283,9 +295,9 @@ function need(source: Source, name: PartName): TensorView {
   return view;
 }
 
-function checkRank(source: Source, rank: number | undefined): number {
-  if (rank === undefined || rank < 1 || rank > MAX_RANK)
-    throw broken(source, `its rank is ${rank ?? "not given"}, outside 1 to ${MAX_RANK}`);
+function checkRank(source: Source, rank: number | undefined, most = MAX_RANK): number {
+  if (rank === undefined || rank < 1 || rank > most)
+    throw broken(source, `its rank is ${rank ?? "not given"}, outside 1 to ${most}`);
   return rank;
 }
 

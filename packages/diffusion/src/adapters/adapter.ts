@@ -2,7 +2,7 @@ import { isJsonObject, type JsonObject, parseJson } from "../checkpoint/json.ts"
 import { openSafetensors } from "../checkpoint/safetensors.ts";
 import { KilnError } from "../errors.ts";
 import { type AdapterModules, sortAdapterKeys } from "./adapter-keys.ts";
-import { type AdapterLayer, adapterLayer } from "./adapter-layer.ts";
+import { type AdapterLayer, adapterLayer, type MetadataAlpha } from "./adapter-layer.ts";
 import { type AdaptedNetworks, type AdapterNetwork, splitNetwork, TargetFinder } from "./adapter-targets.ts";
 import { type AdapterFamily, FAMILY_WORDS, guessAdapterFamily } from "./guess-family.ts";
 
@@ -99,7 +99,7 @@ function withFamily(error: KilnError, file: AdapterFile): KilnError {
  * Alphas that PEFT keeps in the metadata in place of tensors (`lora_adapter_metadata`, written by diffusers):
  * `NETWORK.lora_alpha` for all layers and `NETWORK.alpha_pattern` for some.
  */
-function alphasOfMetadata(metadata: ReadonlyMap<string, string>): (module: string) => number | undefined {
+function alphasOfMetadata(metadata: ReadonlyMap<string, string>): (module: string) => MetadataAlpha | undefined {
   const config = parseConfig(metadata.get("lora_adapter_metadata"));
   if (config === undefined) return () => undefined;
   return (module) => {
@@ -109,7 +109,8 @@ function alphasOfMetadata(metadata: ReadonlyMap<string, string>): (module: strin
       ? Object.entries(patterns).find(([layer, alpha]) => typeof alpha === "number" && module.endsWith(`.${layer}`))?.[1]
       : undefined;
     const alpha = special ?? config[`${network}.lora_alpha`];
-    return typeof alpha === "number" && Number.isFinite(alpha) ? alpha : undefined;
+    if (typeof alpha !== "number" || !Number.isFinite(alpha)) return undefined;
+    return { alpha, rankStabilised: config[`${network}.use_rslora`] === true };
   };
 }
 

@@ -185,6 +185,15 @@ describe("LyCORIS' forms, by their definitions", () => {
   });
 });
 
+test("PEFT's rank-stabilised alpha", async () => {
+  const [down, up] = [draw(4, 8), draw(6, 4)];
+  const metadata = {
+    lora_adapter_metadata: JSON.stringify({ "unet.lora_alpha": 8, "unet.use_rslora": true, "unet.alpha_pattern": { other: 1 } }),
+  };
+  const adapter = await fit(LINEAR, { [`unet.${LINEAR}.lora_A.weight`]: down, [`unet.${LINEAR}.lora_B.weight`]: up }, metadata);
+  await expectDelta(adapter, LINEAR, [6, 8], (o, i) => 4 * sum(4, (r) => get(up, o, r) * get(down, r, i)));
+});
+
 describe("files that lie", () => {
   const good = () => ({ "lora_down.weight": draw(2, 8), "lora_up.weight": draw(6, 2) });
   const cases: readonly [what: string, parts: () => Record<string, Values>, code: string][] = [
