@@ -3,6 +3,7 @@ import { KilnError } from "../errors.ts";
 import { checkWeights } from "./check-weights.ts";
 import { type CheckpointConfigs, readFolderConfigs } from "./checkpoint-configs.ts";
 import { type Distilled, findDistilled } from "./distilled.ts";
+import { withEdm } from "./edm.ts";
 import { isFolder, openComponent, resolveSnapshot } from "./folder.ts";
 import { type Family, inferClipTextConfig, inferUNetConfig, inferVaeConfig } from "./infer-configs.ts";
 import { guessKind } from "./kinds.ts";
@@ -139,7 +140,7 @@ async function openSingle(path: string, options: OpenCheckpointOptions): Promise
     forceZerosForEmptyPrompt: family === "sdxl",
     requiresAestheticsScore: family === "sdxl-refiner",
   };
-  return { ...common, family, configs, tokenizers: {} };
+  return { ...common, family, configs: await withEdm(configs, tensors), tokenizers: {} };
 }
 
 /** Such files multiply each layer's numbers by a scale of its own; without it, they would draw noise. */

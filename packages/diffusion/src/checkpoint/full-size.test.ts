@@ -120,6 +120,22 @@ describe.skipIf(referencePath("manifests/sdxl-base.single.json") === undefined)(
       expect(named).toMatchObject({ prediction: "v_prediction", zeroTerminalSnr: false });
     });
 
+    test("models trained in the way of EDM, by their marker tensors", async () => {
+      const base = tensorsOf("sdxl-base");
+      const statistics = ["edm_mean", "edm_std"].map((name) => ({ name, type: "float32" as const, shape: [1, 4, 1, 1] }));
+      const playground = await openCheckpoint(await sparse([...base, ...statistics]));
+      expect(playground.configs).toMatchObject({
+        scheduler: { _class_name: "EDMDPMSolverMultistepScheduler", sigma_data: 0.5 },
+        vae: { scalingFactor: 0.5, latentsMean: [0, 0, 0, 0] },
+      });
+      const range = ["edm_vpred.sigma_max", "edm_vpred.sigma_min"].map((name) => ({ name, type: "float32" as const, shape: [] }));
+      expect(await openCheckpoint(await sparse([...base, ...range]))).toMatchObject({
+        prediction: "v_prediction",
+        unknown: [],
+        configs: { scheduler: { _class_name: "EDMEulerScheduler" } },
+      });
+    });
+
     test("few-step checkpoints by their names", async () => {
       const checkpoint = await openCheckpoint(await sparse(tensorsOf("sdxl-base"), undefined, "sdxl_lightning_8step"));
       expect(checkpoint.distilled).toEqual({ kind: "lightning", steps: 8 });
