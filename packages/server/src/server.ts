@@ -106,7 +106,7 @@ async function layFoundation(settings: Settings, log: Logger, closers: (() => Pr
   const store = new JobStore(database.records);
   const presets = loadPresets(settings.KILN_PRESETS, dataDir);
   const catalogue = new Catalogue({
-    scan: () => scanModels(settings),
+    scan: () => scanModels(settings, (message) => log.warn(message)),
     aliases: () => presets.aliases,
     defaultModel: settings.KILN_DEFAULT_MODEL ?? settings.SDXL_MODEL_ID,
   });
@@ -221,13 +221,13 @@ async function makeContext(
     supervisor,
     async queueCounts() {
       const { waiting } = await queue.counts();
-      const running = (await workers.alive()).reduce((sum, { state }) => sum + Number(state["running"] ?? 0), 0);
+      const running = (await workers.alive()).reduce((sum, { state }) => sum + Number(state.running ?? 0), 0);
       return { waiting: waiting.urgent + waiting.high + waiting.normal, running };
     },
     async checkReady() {
       await queue.counts();
       await storage.check();
-      const alive = supervisor ? supervisor.isReady : (await workers.alive()).some(({ state }) => state["ready"] === true);
+      const alive = supervisor ? supervisor.isReady : (await workers.alive()).some(({ state }) => state.ready === true);
       if (!alive) throw new ServiceError("unavailable", "No engine is ready.", { retryAfter: 5 });
       catalogue.default();
     },

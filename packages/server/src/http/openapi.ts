@@ -67,8 +67,8 @@ function answerOf({ description, schema, contentType }: Answer): Record<string, 
 function parametersOf(schema: z.ZodType | undefined, place: "path" | "query"): Record<string, unknown>[] {
   if (!schema) return [];
   const object = jsonSchema(schema, "input");
-  const required = Array.isArray(object["required"]) ? object["required"] : [];
-  return Object.entries(object["properties"] ?? {}).map(([name, property]) => ({
+  const required = Array.isArray(object.required) ? object.required : [];
+  return Object.entries(object.properties ?? {}).map(([name, property]) => ({
     name,
     in: place,
     required: place === "path" || required.includes(name),

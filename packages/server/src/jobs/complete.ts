@@ -1,5 +1,6 @@
 import { randomInt } from "node:crypto";
-import { ServiceError } from "../errors.ts";
+import { resolveA1111Name } from "@kiln/diffusion";
+import { messageOf, ServiceError } from "../errors.ts";
 import type { Catalogue } from "../models/catalogue.ts";
 import type { ModelInfo } from "../models/model.ts";
 import { findScheduler } from "../models/schedulers.ts";
@@ -47,19 +48,43 @@ export function completeRequest(request: GenerationRequest, catalogue: Catalogue
     height: request.height ?? defaults.height,
     steps: request.steps ?? defaults.steps,
     guidance_scale: request.guidance_scale ?? defaults.guidance_scale,
-    scheduler: schedulerOf(request.scheduler ?? defaults.scheduler),
+    ...schedulerOf(request, defaults.scheduler),
     seed: request.seed ?? String(randomInt(RANDOM_SEED_END)),
     loras: loras.map(({ name, weight }) => ({ name: catalogue.require(name, "lora", "loras").id, weight })),
   };
 }
 
-function schedulerOf(name: string): string {
-  const scheduler = findScheduler(name);
-  if (!scheduler)
-    throw new ServiceError("invalid_request", `scheduler: there is no "${name}"; GET /v1/schedulers lists them.`, {
-      field: "scheduler",
-    });
-  return scheduler.name;
+function schedulerOf(request: GenerationRequest, fallback: string): { scheduler: string; scheduler_from_model: boolean } {
+  const { scheduler, scheduler_config, a1111 } = request;
+  if (a1111) {
+    const names = a1111Names(a1111);
+    return {
+      scheduler: `${names.sampler}${names.schedule === "automatic" ? "" : ` ${names.schedule}`}`,
+      scheduler_from_model: false,
+    };
+  }
+  const found = findScheduler(scheduler ?? fallback);
+  if (!found) {
+    throw new ServiceError(
+      "invalid_request",
+      `scheduler: there is no "${scheduler ?? fallback}"; GET /v1/schedulers lists them.`,
+      {
+        field: "scheduler",
+      },
+    );
+  }
+  return { scheduler: found.name, scheduler_from_model: scheduler === undefined && scheduler_config === undefined };
+}
+
+function a1111Names({ sampler, schedule }: { sampler: string; schedule?: string | undefined }): {
+  sampler: string;
+  schedule: string;
+} {
+  try {
+    return resolveA1111Name(sampler, schedule);
+  } catch (error) {
+    throw new ServiceError("invalid_request", `a1111: ${messageOf(error)}`, { field: "a1111", cause: error });
+  }
 }
 
 function refinerOf(request: GenerationRequest, catalogue: Catalogue): ModelInfo {

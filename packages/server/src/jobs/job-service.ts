@@ -212,6 +212,12 @@ export class JobService {
     return await this.#parts.storage.get(thumbnail ? image.thumbnail_key : image.key);
   }
 
+  /** Where clients can fetch a picture: the CDN, a presigned address, or this server's own under `base`. */
+  async addressOf(image: Pick<ImageRow, "id" | "key" | "thumbnail_key">, base: string, thumbnail = false): Promise<string> {
+    const elsewhere = await this.#parts.storage.address(thumbnail ? image.thumbnail_key : image.key);
+    return elsewhere ?? `${base.replace(/\/$/, "")}/v1/images/${image.id}${thumbnail ? "/thumbnail" : ""}`;
+  }
+
   /** A picture by its id. Raises `not_found`, also for somebody else's. */
   async image(id: string, caller: Caller): Promise<ImageRow> {
     const image = await this.#parts.store.image(id);

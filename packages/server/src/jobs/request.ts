@@ -76,6 +76,10 @@ export const generationRequestSchema = z
     guidance_scale: z.number().min(0).max(30).optional(),
     guidance_rescale: z.number().min(0).max(1).default(0),
     scheduler: z.string().min(1).max(100).optional(),
+    /** Fields of diffusers' scheduler configuration that go over the model's own. */
+    scheduler_config: z.record(z.string().max(60), z.union([z.number(), z.boolean(), z.string().max(60)])).optional(),
+    /** Sampler and schedule as A1111 computes them, in place of `scheduler`. */
+    a1111: z.object({ sampler: z.string().min(1).max(100), schedule: z.string().max(100).optional() }).optional(),
     eta: z.number().min(0).max(1).optional(),
     seed: seed.optional(),
     noise: z.enum(["torch-cpu", "philox"]).default("torch-cpu"),
@@ -132,6 +136,8 @@ export interface CompleteRequest extends GenerationRequest {
   steps: number;
   guidance_scale: number;
   scheduler: string;
+  /** Nobody named a scheduler: `scheduler` says which one the model brings. */
+  scheduler_from_model: boolean;
   seed: string;
   loras: { name: string; weight: number }[];
 }

@@ -2,7 +2,7 @@ export const MODEL_KINDS = ["checkpoint", "controlnet", "lora", "vae", "embeddin
 export type ModelKind = (typeof MODEL_KINDS)[number];
 export type ModelFamily = "sdxl" | "sdxl-refiner" | "sd15";
 /** How a checkpoint was distilled, which decides its steps, guidance and scheduler. */
-export type ModelVariant = "base" | "lightning" | "hyper" | "turbo" | "lcm" | "demo";
+export type ModelVariant = "base" | "lightning" | "hyper" | "turbo" | "lcm" | "tcd" | "dmd2" | "demo";
 
 export interface ModelDefaults {
   steps: number;

@@ -96,8 +96,8 @@ async function countAll(queues: Record<Priority, Queue>): Promise<QueueCounts> {
   const counts: QueueCounts = { waiting: { urgent: 0, high: 0, normal: 0 }, active: 0 };
   for (const priority of PRIORITIES) {
     const found = await queues[priority].getJobCounts("wait", "prioritized", "delayed", "active");
-    counts.waiting[priority] = (found["wait"] ?? 0) + (found["prioritized"] ?? 0) + (found["delayed"] ?? 0);
-    counts.active += found["active"] ?? 0;
+    counts.waiting[priority] = (found.wait ?? 0) + (found.prioritized ?? 0) + (found.delayed ?? 0);
+    counts.active += found.active ?? 0;
   }
   return counts;
 }

@@ -16,8 +16,8 @@ export const listenSchema = z.string().transform((text, context): Listener[] => 
   const listeners: Listener[] = [];
   for (const entry of text.split(",").map((part) => part.trim())) {
     const groups = ENTRY.exec(entry)?.groups;
-    const port = Number(groups?.["port"]);
-    const dialect = groups?.["dialect"] ?? "";
+    const port = Number(groups?.port);
+    const dialect = groups?.dialect ?? "";
     if (!groups || port > 65535) {
       context.addIssue({ code: "custom", message: `"${entry}" is not [host:]port=dialect, for example 7860=instant` });
       return z.NEVER;
@@ -26,7 +26,7 @@ export const listenSchema = z.string().transform((text, context): Listener[] => 
       context.addIssue({ code: "custom", message: `"${dialect}" is no dialect; there are ${DIALECT_NAMES.join(", ")}` });
       return z.NEVER;
     }
-    listeners.push({ host: (groups["host"] ?? "127.0.0.1").replace(/^\[|\]$/g, ""), port, dialect });
+    listeners.push({ host: (groups.host ?? "127.0.0.1").replace(/^\[|\]$/g, ""), port, dialect });
   }
   return listeners;
 });

@@ -48,7 +48,7 @@ interface ConfigFile {
 }
 
 function readConfigFile(environment: Readonly<Record<string, string | undefined>>, folder: string): ConfigFile {
-  const named = environment["KILN_CONFIG"];
+  const named = environment.KILN_CONFIG;
   const path = named ? resolve(folder, named) : join(folder, "kiln.json");
   let content: string;
   try {

@@ -31,7 +31,7 @@ export async function startTestServer(
     KILN_DRAIN_SECONDS: "1",
     ...settings,
   };
-  const log = pino({ level: process.env["KILN_TEST_LOG"] ?? "silent" });
+  const log = pino({ level: process.env.KILN_TEST_LOG ?? "silent" });
   const server = await startServer(loadSettings(environment, dataDir), { log });
   const url = server.listeners[0]?.url ?? "";
   return {

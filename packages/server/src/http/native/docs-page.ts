@@ -1,6 +1,6 @@
 /** A page that lists the document's operations. It loads nothing from anywhere. */
 export function docsPage(document: Record<string, unknown>): string {
-  const paths = (document["paths"] ?? {}) as Record<string, Record<string, { summary?: string; tags?: string[] }>>;
+  const paths = (document.paths ?? {}) as Record<string, Record<string, { summary?: string; tags?: string[] }>>;
   const rows = Object.entries(paths).flatMap(([path, operations]) =>
     Object.entries(operations).map(([method, operation]) => ({
       path,

@@ -40,7 +40,7 @@ export type ModelView = z.output<typeof modelSchema>;
 export async function loadedModels(context: ServerContext): Promise<Set<string>> {
   const loaded = new Set(context.supervisor?.loaded ?? []);
   for (const { state } of await context.workers.alive()) {
-    if (Array.isArray(state["loaded"])) for (const id of state["loaded"]) loaded.add(String(id));
+    if (Array.isArray(state.loaded)) for (const id of state.loaded) loaded.add(String(id));
   }
   return loaded;
 }

@@ -68,7 +68,7 @@ export const systemRoutes: Route[] = [
         backend: part("backend"),
         device: part("device"),
         precision: part("precision"),
-        memory: context.supervisor?.memory ?? workers[0]?.state["memory"] ?? {},
+        memory: context.supervisor?.memory ?? workers[0]?.state.memory ?? {},
         queue: await context.queueCounts(),
         workers: workers.map(({ id, host, device, state }) => ({ id, host, device, ...state })),
         uptime_seconds: Math.round((Date.now() - context.startedAt) / 1000),

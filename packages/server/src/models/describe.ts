@@ -1,0 +1,86 @@
+import { readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { type Inspection, inspectFile, openCheckpoint, readDefaults, recipeFor } from "@kiln/diffusion";
+import { z } from "zod";
+import { messageOf } from "../errors.ts";
+import type { ModelDefaults, ModelInfo, ModelKind } from "./model.ts";
+import { findScheduler } from "./schedulers.ts";
+
+const KINDS: Partial<Record<Inspection["kind"], ModelKind>> = {
+  checkpoint: "checkpoint",
+  vae: "vae",
+  "tiny vae": "vae",
+  controlnet: "controlnet",
+  lora: "lora",
+  "textual inversion": "embedding",
+  upscaler: "upscaler",
+};
+
+const NO_DEFAULTS: ModelDefaults = { steps: 30, guidance_scale: 7.5, scheduler: "euler", width: 1024, height: 1024 };
+
+/**
+ * What a file or folder is, from its headers and configs. Undefined for what is no model, and, with a warning, for
+ * a model that is broken or unknown: one bad file must not hide the others.
+ */
+export async function describeModel(path: string, id: string, warn: (message: string) => void): Promise<ModelInfo | undefined> {
+  try {
+    const found = await inspectFile(path);
+    const kind = KINDS[found.kind];
+    if (!kind) return undefined;
+    if (found.problem !== undefined || found.missing.length > 0)
+      warn(`${path} cannot be used: ${found.problem ?? `it has no ${found.missing.join(", ")}`}`);
+    if (kind === "checkpoint" && (found.problem !== undefined || found.missing.length > 0)) return undefined;
+    const defaults = kind === "checkpoint" ? await defaultsOf(path) : NO_DEFAULTS;
+    const words = await readWords(path);
+    const description = found.metadata["modelspec.description"];
+    return {
+      id,
+      kind,
+      family: found.family ?? null,
+      variant: variantOf(found, id),
+      path,
+      bytes: found.bytes,
+      created: Math.round((await stat(path)).mtimeMs / 1000),
+      title: found.metadata["modelspec.title"] ?? id,
+      ...(description === undefined ? {} : { description }),
+      size: { width: defaults.width, height: defaults.height },
+      defaults,
+      ...(words ? { words } : {}),
+    };
+  } catch (error) {
+    warn(`${path} is left out: ${messageOf(error)}`);
+    return undefined;
+  }
+}
+
+/** The recipe that suits the checkpoint, in the words of requests. */
+async function defaultsOf(path: string): Promise<ModelDefaults> {
+  const checkpoint = await openCheckpoint(path);
+  const { steps, guidanceScale, scheduler, size } = recipeFor(checkpoint, await readDefaults(path));
+  const trailing = scheduler?.config.timestep_spacing === "trailing" ? " SGM Uniform" : "";
+  const own = checkpoint.configs.scheduler._class_name;
+  const name = scheduler?.name ?? (typeof own === "string" ? own : "Euler");
+  const plain = findScheduler(name);
+  const spaced = plain && trailing ? (findScheduler(plain.label + trailing) ?? plain) : plain;
+  return { steps, guidance_scale: guidanceScale, scheduler: spaced?.name ?? "euler", width: size.width, height: size.height };
+}
+
+function variantOf({ distilled }: Inspection, id: string): ModelInfo["variant"] {
+  if (id === "kiln-demo") return "demo";
+  const kind = distilled?.kind;
+  return kind === undefined ? "base" : kind;
+}
+
+const wordsSchema = z.record(z.string(), z.unknown());
+
+/** `words.json` beside a checkpoint lists what it has learnt, by kind of word. */
+async function readWords(path: string): Promise<Record<string, string[]> | undefined> {
+  const content = await readFile(join(path, "words.json"), "utf8").catch(() => undefined);
+  if (content === undefined) return undefined;
+  const parsed = wordsSchema.safeParse(JSON.parse(content));
+  if (!parsed.success) return undefined;
+  const lists = Object.entries(parsed.data).filter(
+    (entry): entry is [string, string[]] => Array.isArray(entry[1]) && entry[1].every((word) => typeof word === "string"),
+  );
+  return Object.fromEntries(lists);
+}
