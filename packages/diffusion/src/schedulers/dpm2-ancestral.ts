@@ -35,6 +35,8 @@ function createDpm2Ancestral(config: SchedulerConfig, run: SchedulerRun): Schedu
     scaleModelInput: (sample, state) =>
       state.history.length === 0 ? base.scaleModelInput(sample, state) : scaleToUnit(sample, middleOf(between, state.index - 1)),
     step(output, sample, state, draw) {
+      // The table of levels is longer than the run, so it would not notice a step after the last.
+      entry(tables.timesteps, state.index);
       const [start] = state.history;
       if (start === undefined) {
         const from = entry(tables.sigmas, state.index);

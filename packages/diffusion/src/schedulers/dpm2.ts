@@ -33,6 +33,8 @@ function createDpm2(config: SchedulerConfig, run: SchedulerRun): Scheduler {
     scaleModelInput: (sample, state) =>
       state.history.length === 0 ? base.scaleModelInput(sample, state) : scaleToUnit(sample, middleOf(between, state.index - 1)),
     step(output, sample, state) {
+      // The table of levels is longer than the run, so it would not notice a step after the last.
+      entry(tables.timesteps, state.index);
       const [start] = state.history;
       const from = entry(tables.sigmas, start === undefined ? state.index : state.index - 1);
       const middle = middleOf(between, start === undefined ? state.index : state.index - 1);

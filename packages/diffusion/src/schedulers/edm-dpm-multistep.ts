@@ -1,5 +1,4 @@
 import { entry } from "./arithmetic.ts";
-import { badValue } from "./config.ts";
 import type { SchedulerDefinition } from "./definition.ts";
 import { multistepSolver } from "./dpm-multistep.ts";
 import { type PathPoint, readDpmAlgorithm } from "./dpm-solver.ts";
@@ -12,10 +11,8 @@ export const edmDpmMultistep: SchedulerDefinition = {
   names: { "EDM DPM++ 2M": {} },
   spacings: [],
   create: (config, run) => {
-    const { base, sigmas, predictOriginal } = edmRun(config, run);
+    const { base, sigmas, predictOriginal } = edmRun(config, run, false);
     const algorithm = readDpmAlgorithm(config, ["dpmsolver++", "sde-dpmsolver++"]);
-    if (algorithm === "sde-dpmsolver++" && config.solver_order === 3)
-      throw badValue("solver_order", 3, "1 or 2 where algorithm_type is sde-dpmsolver++");
     const limit = readLimiter(config, "absent");
     const solver = multistepSolver(config, algorithm, sigmas, undiminished);
     return {

@@ -10,7 +10,7 @@ export const edmEuler: SchedulerDefinition = {
   names: { "EDM Euler": {} },
   spacings: [],
   create: (config, run) => {
-    const { base, sigmas, predictOriginal } = edmRun(config, run);
+    const { base, sigmas, predictOriginal } = edmRun(config, run, true);
     return {
       ...base,
       order: 1,

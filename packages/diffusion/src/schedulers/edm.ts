@@ -14,8 +14,11 @@ export interface EdmRun {
   readonly predictOriginal: (output: Float32Array, sample: Float32Array, sigma: number) => Float32Array;
 }
 
-/** @throws KilnError `invalid_request` for values out of range and for given timesteps or sigmas */
-export function edmRun(config: SchedulerConfig, run: SchedulerRun): EdmRun {
+/**
+ * @param closesAtLast whether `final_sigmas_type: sigma_min` means the last level of the run, in place of the configuration's `sigma_min`
+ * @throws KilnError `invalid_request` for values out of range and for given timesteps or sigmas
+ */
+export function edmRun(config: SchedulerConfig, run: SchedulerRun, closesAtLast: boolean): EdmRun {
   refuseGiven(run, "timesteps", "sigmas");
   const trainTimesteps = readTrainTimesteps(config);
   const max = readNumber(config, "sigma_max", 80, Number.MIN_VALUE);
@@ -24,7 +27,9 @@ export function edmRun(config: SchedulerConfig, run: SchedulerRun): EdmRun {
   const sign = readChoice(config, "prediction_type", ["epsilon", "v_prediction"], "epsilon") === "epsilon" ? 1 : -1;
   const steps = readSteps(run, trainTimesteps);
   const levels = edmLevels(config, min, max, steps).map(Math.fround);
-  const sigmas = closedSigmas(levels, readFinalSigma(config, min));
+  // A run of one step has the largest level alone, and diffusers' two classes differ in which end is its smallest.
+  const smallest = closesAtLast ? (levels[levels.length - 1] ?? min) : min;
+  const sigmas = closedSigmas(levels, readFinalSigma(config, smallest));
   const timesteps = levels.map((sigma) => Math.fround(0.25 * Math.fround(Math.log(sigma))));
   return {
     sigmas,

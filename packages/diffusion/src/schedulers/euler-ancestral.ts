@@ -34,8 +34,16 @@ function createEulerAncestral(config: SchedulerConfig, run: SchedulerRun): Sched
   };
 }
 
-/** The noise level to go down to and the deviation of the noise to add, which together make the level `to`. */
+/**
+ * The noise level to go down to and the deviation of the noise to add, which together make the level `to`.
+ * In float32, as diffusers computes them: where a step is long, the difference of squares loses digits that show.
+ */
 export function ancestralSplit(from: number, to: number): { readonly down: number; readonly up: number } {
-  const up = Math.sqrt((to ** 2 * (from ** 2 - to ** 2)) / from ** 2);
-  return { down: Math.sqrt(to ** 2 - up ** 2), up };
+  const [start, end] = [square(from), square(to)];
+  const up = Math.fround(Math.sqrt(Math.fround(Math.fround(end * Math.fround(start - end)) / start)));
+  return { down: Math.fround(Math.sqrt(Math.fround(end - square(up)))), up };
+}
+
+function square(value: number): number {
+  return Math.fround(value * value);
 }

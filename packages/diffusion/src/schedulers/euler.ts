@@ -7,7 +7,7 @@ import { type Prediction, predictOriginalAtSigma, readPrediction } from "./predi
 import { advance, sigmaSpace, sigmaSpaceSpacing } from "./run-tables.ts";
 import type { Scheduler, SchedulerConfig, SchedulerRun } from "./scheduler.ts";
 import { closedSigmas, readFinalSigma, readSigmaSpacing, timestepOfSigma } from "./sigmas.ts";
-import { linspace, readGivenSigmas, refuseGiven } from "./spacing.ts";
+import { linspace, readGivenSigmas } from "./spacing.ts";
 
 /** Euler's method on the probability flow (Karras et al. 2022, arXiv:2206.00364, algorithm 2 without churn), as diffusers' `EulerDiscreteScheduler`. */
 export const euler: SchedulerDefinition = {
@@ -65,7 +65,6 @@ function spacedTables(config: SchedulerConfig, run: SchedulerRun, table: NoiseTa
   const logLinear = readChoice(config, "interpolation_type", ["linear", "log_linear"], "linear") === "log_linear";
   const spaced = readSigmaSpacing(config, ["karras", "exponential", "beta"], false) !== undefined;
   if (!logLinear || spaced) return { timesteps, sigmas: closedSigmas(sigmas, last) };
-  refuseGiven(run, "timesteps");
   const ends = [table.logSigmas[table.length - 1] ?? 0, table.logSigmas[0] ?? 0] as const;
   return { timesteps, sigmas: closedSigmas(linspace(...ends, timesteps.length + 1).map(Math.exp), last) };
 }

@@ -35,8 +35,9 @@ export function predictOriginal(
   { alpha, sigma }: Mixture,
 ): Float32Array {
   if (prediction === "sample") return output;
-  if (prediction === "epsilon") return weightedSum([1 / alpha, sample], [-sigma / alpha, output]);
-  return weightedSum([alpha, sample], [-sigma, output]);
+  if (prediction === "v_prediction") return weightedSum([alpha, sample], [-sigma, output]);
+  // Divided last: where no signal is left (alpha 0), infinities of the right sign remain, which clipping makes finite.
+  return sample.map((value, i) => (value - sigma * (output[i] ?? 0)) / alpha);
 }
 
 /** The noise that the answer implies, for samples of unit variance. */
