@@ -21,6 +21,11 @@ const NAMES = listSchedulers().flatMap((listed) => listed.names);
 /** LCM and TCD take no more steps than their networks were distilled on. */
 const MOST_STEPS: Readonly<Record<string, number>> = { LCMScheduler: 50, TCDScheduler: 50 };
 
+const TRAILING_48 = [
+  999, 978, 957, 936, 916, 895, 874, 853, 832, 811, 791, 770, 749, 728, 707, 686, 666, 645, 624, 603, 582, 561, 541, 520, 499,
+  478, 457, 436, 416, 395, 374, 353, 332, 311, 291, 270, 249, 228, 207, 186, 166, 145, 124, 103, 82, 61, 41, 20,
+];
+
 const invalid = (subject: string) => expect.objectContaining({ code: "invalid_request", subject });
 
 function noise(seed: number): Float32Array {
@@ -152,6 +157,14 @@ describe("a configuration", () => {
 
   it.each([-0.1, 1.1, Number.NaN])("cannot have eta %s", (eta) => {
     for (const name of ["DDIM", "TCD"]) expect(() => createScheduler(name, BASE, { steps: 4, eta })).toThrowError(invalid("eta"));
+  });
+});
+
+describe("trailing spacing", () => {
+  it("rounds halves as numpy does", () => {
+    // Made with diffusers' EulerDiscreteScheduler.
+    const timesteps = createScheduler("Euler SGM Uniform", BASE, { steps: 48 }).timesteps;
+    expect([...timesteps]).toEqual(TRAILING_48);
   });
 });
 

@@ -101,7 +101,9 @@ export function roundHalfToEven(value: number): number {
 function trailing(steps: number, train: number, last: number): Float64Array {
   const ratio = train / steps;
   const count = Math.min(steps, Math.ceil(last / ratio));
-  return Float64Array.from({ length: count }, (_, i) => roundHalfToEven(last - i * ratio) - 1);
+  // The difference of the first two numbers, not the ratio itself, as numpy's `arange` counts: halves fall on its side.
+  const step = last - ratio - last;
+  return Float64Array.from({ length: count }, (_, i) => roundHalfToEven(last + i * step) - 1);
 }
 
 function readOffset(config: SchedulerConfig, train: number): number {
