@@ -1,14 +1,13 @@
-import { readdirSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { floats, readCase } from "../testing/case-file.ts";
-import { referencePath } from "../testing/reference.ts";
+import { REFERENCE_FOLDERS } from "../testing/reference.ts";
 import { createRandom, restoreRandom } from "./create-random.ts";
 import { roundToBfloat16, roundToFloat16 } from "./narrow-float.ts";
 import type { RandomKind } from "./random.ts";
 
-const first = referencePath("cases/random/torch-cpu-00.safetensors") ?? referencePath("cases/random/philox-00.safetensors");
-const folder = first === undefined ? undefined : dirname(first);
+const folder = REFERENCE_FOLDERS.map((root) => join(root, "cases/random")).find((path) => existsSync(path));
 const files = folder === undefined ? [] : readdirSync(folder).filter((name) => name.endsWith(".safetensors"));
 
 function isKind(value: unknown): value is RandomKind {

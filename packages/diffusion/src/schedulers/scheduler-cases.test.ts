@@ -1,17 +1,13 @@
-import { readdirSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { type CaseFile, floats, readCase } from "../testing/case-file.ts";
-import { referencePath } from "../testing/reference.ts";
+import { REFERENCE_FOLDERS } from "../testing/reference.ts";
 import { startIndexForStrength } from "./partial-run.ts";
 import { createScheduler } from "./registry.ts";
 import type { SchedulerRun } from "./scheduler.ts";
 
-const example = ["euler-leading", "euler-karras", "dpmpp-2m-karras", "ddim"].map((name) =>
-  referencePath(`cases/scheduler/${name}.safetensors`),
-);
-const found = example.find((path) => path !== undefined);
-const folder = found === undefined ? undefined : dirname(found);
+const folder = REFERENCE_FOLDERS.map((root) => join(root, "cases/scheduler")).find((path) => existsSync(path));
 const files = folder === undefined ? [] : readdirSync(folder).filter((name) => name.endsWith(".safetensors"));
 
 interface SchedulerCase {
