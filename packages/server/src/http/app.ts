@@ -12,7 +12,7 @@ import { isLoopback, type Listener } from "../settings/listen.ts";
 import type { ServerContext } from "./dialect.ts";
 import { nativeDialect } from "./native/index.ts";
 import { sendProblem } from "./problem.ts";
-import { registerWebPage, wantsPage } from "./web-page.ts";
+import { registerWebPage, sendPage, wantsPage } from "./web-page.ts";
 
 /** Time for a whole request to arrive: 64 MB over a slow line, but not for ever. */
 const REQUEST_MILLISECONDS = 300_000;
@@ -96,7 +96,7 @@ function addHooks(app: FastifyInstance, listener: Listener, context: ServerConte
   app.addHook("onRequest", async (request, reply) => {
     reply.header("x-request-id", request.id);
     request.caller = LOCAL_CALLER;
-    if (wantsPage(request.method, request.url, request.headers.accept)) return reply.sendFile("index.html");
+    if (wantsPage(request.method, request.url, request.headers.accept)) return await sendPage(reply, () => admit(request, guard));
     const isPublic = request.routeOptions.config.public === true || request.method === "OPTIONS" || request.is404;
     if (!isPublic) request.caller = await admit(request, guard);
   });
