@@ -1,7 +1,7 @@
 import cors from "@fastify/cors";
 import multipart from "@fastify/multipart";
 import websocket from "@fastify/websocket";
-import Fastify, { type FastifyBaseLogger, type FastifyInstance } from "fastify";
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from "fastify";
 import { LOCAL_CALLER } from "../auth/caller.ts";
 import { admit } from "../auth/guard.ts";
 import { COMMON_DIALECTS, ROOT_DIALECTS } from "../dialects/index.ts";
@@ -30,7 +30,7 @@ export async function makeApp(listener: Listener, context: ServerContext): Promi
   const logger: FastifyBaseLogger = context.log.child({ listener: `${listener.port}=${listener.dialect}` });
   const app = Fastify({
     loggerInstance: logger,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: MAX_BODY_BYTES,
     requestTimeout: REQUEST_MILLISECONDS,
     trustProxy: settings.KILN_TRUST_PROXY,

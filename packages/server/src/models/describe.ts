@@ -79,8 +79,18 @@ async function readWords(path: string): Promise<Record<string, string[]> | undef
   if (content === undefined) return undefined;
   const parsed = wordsSchema.safeParse(JSON.parse(content));
   if (!parsed.success) return undefined;
-  const lists = Object.entries(parsed.data).filter(
-    (entry): entry is [string, string[]] => Array.isArray(entry[1]) && entry[1].every((word) => typeof word === "string"),
+  return Object.fromEntries(
+    Object.entries(parsed.data).flatMap(([name, group]) => {
+      const list = phrasesOf(group);
+      return list === undefined ? [] : [[name, list]];
+    }),
   );
-  return Object.fromEntries(lists);
+}
+
+/** A list of phrases; of a group that is split by kind ("house": [...], "boat": [...]), the first of each. */
+function phrasesOf(group: unknown): string[] | undefined {
+  const list = z.array(z.string()).safeParse(group);
+  if (list.success) return list.data;
+  const kinds = z.record(z.string(), z.array(z.string())).safeParse(group);
+  return kinds.success ? Object.values(kinds.data).flatMap(([first]) => first ?? []) : undefined;
 }

@@ -25,7 +25,8 @@ export async function openQueue(backend: QueueBackend, onError: (error: Error) =
       }
     },
     async remove({ id, priority }) {
-      // BullMQ refuses to remove a job that a worker holds.
+      // Removing what is not there counts as done on Redis. BullMQ refuses to remove a job that a worker holds.
+      if ((await queues[priority].getJob(id)) === undefined) return false;
       return (await queues[priority].remove(id).catch(() => 0)) === 1;
     },
     async has({ id, priority }) {

@@ -99,6 +99,11 @@ export const SETTINGS = {
   AWS_ACCESS_KEY_ID: optional(text, "The bucket's access key; the SDK's own chain when unset."),
   AWS_SECRET_ACCESS_KEY: secret("The bucket's secret."),
   AWS_ENDPOINT_URL: optional(webUrl, "The S3 endpoint, for servers other than Amazon's."),
+  KILN_S3_PRESIGN_SECONDS: setting(
+    whole(0, 604_800),
+    "0",
+    "Without a CDN: links to pictures are presigned for so long; 0 leads them through Kiln.",
+  ),
   CLOUDFRONT_URL: optional(webUrl, "The CDN's base address; picture links start with it."),
   KILN_RETENTION_DAYS: setting(
     whole(0, 36_500),

@@ -9,7 +9,7 @@ import { checkKey, type Storage } from "./storage.ts";
 const LEAST_FREE_BYTES = 100 * 1024 * 1024;
 
 /** Files under one folder. A file is written beside its place, synced, and renamed into it. */
-export async function openLocalStorage(folder: string): Promise<Storage> {
+export async function openLocalStorage(folder: string, cdn?: string): Promise<Storage> {
   await mkdir(folder, { recursive: true });
   const root = await realpath(folder);
 
@@ -75,7 +75,7 @@ export async function openLocalStorage(folder: string): Promise<Storage> {
       const start = prefix.includes("/") ? prefix.slice(0, prefix.lastIndexOf("/")) : "";
       for await (const key of walk(start === "" ? root : join(root, checkKey(start)))) if (key.startsWith(prefix)) yield key;
     },
-    address: async () => undefined,
+    address: async (key) => (cdn === undefined ? undefined : `${cdn.replace(/\/$/, "")}/${checkKey(key)}`),
     async check() {
       const { bavail, bsize } = await statfs(root);
       if (bavail * bsize < LEAST_FREE_BYTES) throw full(folder);

@@ -10,7 +10,7 @@ export interface Storage {
   /** The keys that start with a prefix, in no order. */
   list(prefix: string): AsyncIterable<string>;
   /** An address that clients can read the file from without Kiln: CDN or presigned. Undefined where there is none. */
-  address(key: string, seconds?: number): Promise<string | undefined>;
+  address(key: string): Promise<string | undefined>;
   /** Raises `unavailable` or `storage_full` when a picture could not be written now. */
   check(): Promise<void>;
   close(): void;

@@ -111,8 +111,14 @@ export class Worker {
     return await new Promise<Outcome>((resolve, reject) => {
       if (earlier) {
         const { settle, fail } = earlier;
-        earlier.settle = (outcome) => (settle(outcome), resolve(outcome));
-        earlier.fail = (error) => (fail(error), reject(error));
+        earlier.settle = (outcome) => {
+          settle(outcome);
+          resolve(outcome);
+        };
+        earlier.fail = (error) => {
+          fail(error);
+          reject(error);
+        };
         return;
       }
       const since = row.created_at.getTime() / 1000;
