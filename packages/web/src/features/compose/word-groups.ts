@@ -7,31 +7,39 @@ export interface WordGroup {
   readonly kind: "phrase" | "subject" | "colour";
 }
 
+/** The groups that make up most prompts, in the order in which one composes a picture, with labels short enough for one row. */
+const USUAL_GROUPS: ReadonlyMap<string, string> = new Map([
+  ["subjects", "Subjects"],
+  ["places", "Places"],
+  ["times_of_day", "Time"],
+  ["sun_and_moon", "Sun, moon"],
+  ["weather", "Weather"],
+  ["styles", "Styles"],
+]);
+
 /** Groups that describe the others, or that are no words of the prompt. */
 const NOT_OFFERED = /pattern|example|ignored|negative|synonym|subject_places|^about$/;
 
-/** Shorter than the model's own names, so that the row of groups stays one row. */
-const SHORT_LABELS: Readonly<Record<string, string>> = { times_of_day: "Time", sun_and_moon: "Sun, moon" };
+const COLOURS = /colou?rs?$/;
+const SUBJECTS = /^(subjects?|shapes?)$/;
 
 /** The most chips that one group shows: more than these hide the form below. */
 const CHIPS_SHOWN = 14;
 
-/** The groups of words to offer as chips, in the model's order, with its colours last. */
+/** The groups of words to offer as chips: the usual ones, or all that a model with groups of its own has, and its colours last. */
 export function wordGroups(words: ModelWords): WordGroup[] {
-  const groups = [...words]
-    .filter(([name]) => !NOT_OFFERED.test(name))
-    .map(
-      ([name, phrases]): WordGroup => ({
-        name,
-        label: labelOf(name),
-        phrases: phrases.slice(0, CHIPS_SHOWN),
-        kind: kindOf(name),
-      }),
-    );
-  const colours = groups.filter((group) => group.kind === "colour");
-  // Several groups of colours (of shapes, of objects) are one to the person who presses: the longest covers the others.
-  const longest = colours.sort((a, b) => b.phrases.length - a.phrases.length).slice(0, 1);
-  return [...groups.filter((group) => group.kind !== "colour"), ...longest.map((group) => ({ ...group, label: "Colours" }))];
+  const names = [...words.keys()].filter((name) => !NOT_OFFERED.test(name));
+  const colours = names.filter((name) => COLOURS.test(name));
+  const usual = [...USUAL_GROUPS.keys()].filter((name) => words.has(name));
+  const shown = usual.length > 0 ? usual : names.filter((name) => !COLOURS.test(name));
+  // Several groups of colours (of shapes, of objects) are one to the person who presses: the shortest holds in all of them.
+  const common = colours.sort((a, b) => (words.get(a)?.length ?? 0) - (words.get(b)?.length ?? 0)).slice(0, 1);
+  return [...shown, ...common].map((name) => ({
+    name,
+    label: labelOf(name),
+    phrases: (words.get(name) ?? []).slice(0, CHIPS_SHOWN),
+    kind: COLOURS.test(name) ? "colour" : SUBJECTS.test(name) ? "subject" : "phrase",
+  }));
 }
 
 /** Whole prompts that the model draws well. */
@@ -39,14 +47,10 @@ export function examplePrompts(words: ModelWords): readonly string[] {
   return words.get("examples") ?? [];
 }
 
-function kindOf(name: string): WordGroup["kind"] {
-  if (/colou?rs?$/.test(name)) return "colour";
-  return /^(subjects?|shapes?)$/.test(name) ? "subject" : "phrase";
-}
-
 function labelOf(name: string): string {
-  const short = SHORT_LABELS[name];
-  if (short !== undefined) return short;
+  if (COLOURS.test(name)) return "Colours";
+  const usual = USUAL_GROUPS.get(name);
+  if (usual !== undefined) return usual;
   const words = name.replaceAll("_", " ");
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
