@@ -190,6 +190,29 @@ describe.skipIf(chromium === undefined)("the page", () => {
     await finished(page);
   });
 
+  it("lets the browser ask for the key where one is needed, and sends it with everything", async () => {
+    const created = await fetch(`${service.url}/v1/keys`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ name: "page", role: "admin" }),
+    });
+    const { id, key }: { id: string; key: string } = await created.json();
+    try {
+      const stranger = await fetch(service.url, { headers: { accept: "text/html" } });
+      expect([stranger.status, stranger.headers.get("www-authenticate")]).toEqual([401, expect.stringMatching(/^Basic /)]);
+      const { page, complaints } = await open({ httpCredentials: { username: "anybody", password: key } });
+      await generate(page, PROMPT);
+      await finished(page);
+      expect(complaints).toEqual([]);
+    } finally {
+      const revoked = await fetch(`${service.url}/v1/keys/${id}`, {
+        method: "DELETE",
+        headers: { authorization: `Bearer ${key}` },
+      });
+      expect(revoked.status).toBe(204);
+    }
+  });
+
   it.each([320, 390, 768])("fits a screen %i pixels wide", async (width) => {
     const { page } = await open({ viewport: { width, height: 800 }, hasTouch: true, isMobile: width < 768 });
     await page.getByLabel("Prompt", { exact: true }).fill(PROMPT);

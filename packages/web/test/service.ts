@@ -6,7 +6,7 @@ import { loadSettings, type RunningServer, startServer } from "@kiln/server";
 import { build } from "vite";
 
 const PAGE = fileURLToPath(new URL("..", import.meta.url));
-const MODELS = fileURLToPath(new URL("../../../models", import.meta.url));
+const MODELS = process.env.MODELS_DIR ?? fileURLToPath(new URL("../../../models", import.meta.url));
 
 /** Slow enough that a browser sees the steps of the test engine. */
 const STEP_MILLISECONDS = 40;

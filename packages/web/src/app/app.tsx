@@ -12,6 +12,7 @@ import { Stage } from "../features/stage/stage.tsx";
 import { Announcer } from "./announcer.tsx";
 import { Header } from "./header.tsx";
 import { Notices } from "./notices.tsx";
+import { useFreshQueue } from "./use-fresh-queue.ts";
 import { useNotice } from "./use-notice.ts";
 import { useShortcuts } from "./use-shortcuts.ts";
 import { useStudio } from "./use-studio.ts";
@@ -30,6 +31,7 @@ export function App() {
   const studio = useStudio({ store, catalogue, connection, jobs, notice, prompt, stage });
   const { shown } = jobs;
   const live = shown === undefined ? undefined : jobs.state.live.get(shown.id);
+  useFreshQueue(jobs, connection.look);
   useShortcuts(studio.generate, studio.cancel);
   useTitle(shown, live?.progress ?? shown?.progress);
 

@@ -11,6 +11,9 @@ const USUAL = { width: 1024, height: 1024, steps: 30, guidanceScale: 5 } as cons
 /** Beyond these a slider's travel is wasted on values that nobody wants; the number takes them all. */
 const TRACK = { steps: 60, guidance: 15 } as const;
 
+/** For whoever has only what came with the program. */
+const OWN_CHECKPOINT = "Your own .safetensors go into the models folder and are found at the next start.";
+
 interface SettingsFieldsProps {
   readonly store: SettingsStore;
   readonly model: Model | undefined;
@@ -93,7 +96,7 @@ interface ModelFieldProps {
 
 function ModelField({ models, model, error, onChange }: ModelFieldProps) {
   return (
-    <Field label="Model" error={error} hint={model?.description}>
+    <Field label="Model" error={error} hint={model?.description ?? (models.length === 1 ? OWN_CHECKPOINT : undefined)}>
       {(control) => (
         <select {...control} value={model?.id ?? ""} onChange={(event) => onChange(event.target.value)}>
           {models.length === 0 && <option value="">No model found yet</option>}

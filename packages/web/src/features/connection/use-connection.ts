@@ -15,6 +15,8 @@ export interface Connection {
   readonly system: System | undefined;
   /** Why the service answers but refuses, such as for want of a key. */
   readonly refusal: string | undefined;
+  /** Asks now, because something is known to have changed. */
+  readonly look: () => void;
   /** To be told of any failed request; only a missing answer counts as a loss. */
   readonly report: (error: unknown) => void;
 }
@@ -26,6 +28,7 @@ export function useConnection(): Connection {
   const [system, setSystem] = useState<System>();
   const [refusal, setRefusal] = useState<string>();
   const wasLost = useRef(false);
+  const current = useRef<() => void>(undefined);
 
   const report = useCallback((error: unknown) => {
     if (!(error instanceof ApiProblem && error.isConnection)) return;
@@ -36,6 +39,7 @@ export function useConnection(): Connection {
   useEffect(() => {
     let timer: ReturnType<typeof setTimeout> | undefined;
     let stopped = false;
+    const pause = lost ? RETRY_MILLISECONDS : WATCH_MILLISECONDS;
     const look = async (): Promise<void> => {
       clearTimeout(timer);
       try {
@@ -49,10 +53,12 @@ export function useConnection(): Connection {
         report(error);
         if (!(error instanceof ApiProblem && error.isConnection)) setRefusal(sentenceOf(error));
       }
-      if (!stopped) timer = setTimeout(look, lost ? RETRY_MILLISECONDS : WATCH_MILLISECONDS);
+      clearTimeout(timer);
+      if (!stopped) timer = setTimeout(look, pause);
     };
     const lookNow = (): void => void look();
     lookNow();
+    current.current = lookNow;
     addEventListener("online", lookNow);
     return () => {
       stopped = true;
@@ -61,5 +67,6 @@ export function useConnection(): Connection {
     };
   }, [lost, report]);
 
-  return { lost, epoch, system, refusal, report };
+  const look = useCallback(() => current.current?.(), []);
+  return { lost, epoch, system, refusal, report, look };
 }

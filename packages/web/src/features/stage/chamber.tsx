@@ -14,7 +14,7 @@ export function Chamber({ job, index, previews, progress }: ChamberProps) {
   const preview = previews?.get(index);
   const width = picture?.width ?? job.request.width ?? 1;
   const height = picture?.height ?? job.request.height ?? 1;
-  const heat = isFinished(job) ? 0 : 0.25 + (0.75 * (progress?.percent ?? 0)) / 100;
+  const heat = isFinished(job) ? 0 : 0.4 + (0.6 * (progress?.percent ?? 0)) / 100;
   return (
     <div className={`chamber chamber-${job.status}`} style={{ "--heat": heat }}>
       <div className="frame" style={{ "--ratio": width / height }}>

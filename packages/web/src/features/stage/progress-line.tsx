@@ -9,7 +9,8 @@ interface ProgressLineProps {
 export function ProgressLine({ job, progress }: ProgressLineProps) {
   const percent = Math.round(progress?.percent ?? 0);
   const words = progressWords(job, progress);
-  const known = job.status === "running" && progress?.phase === "denoising";
+  // Before the steps nothing can be measured; after them the bar stays full.
+  const known = job.status === "running" && (progress?.phase === "denoising" || progress?.phase === "decoding");
   return (
     <div className="progress">
       <div
