@@ -1,3 +1,4 @@
+export { closeOnSignals } from "./close-on-signals.ts";
 export { ServiceError, type ServiceErrorCode } from "./errors.ts";
 export type { Dialect, ServerContext } from "./http/dialect.ts";
 export type { JobView } from "./jobs/job-view.ts";

@@ -196,13 +196,13 @@ async function makeContext(
     onAccepted: () => metrics.requests.inc(),
   });
   closers.push(() => jobs.close());
-  await jobs.restore();
   if (settings.KILN_ROLE !== "worker") {
     const maintenance = new Maintenance({ store, queue, bus, jobs, metrics, log });
-    await maintenance.reconcile();
+    await (foundation.backend.kind === "embedded" ? maintenance.rebuild() : maintenance.reconcile());
     maintenance.start();
     closers.push(() => maintenance.stop());
   }
+  await jobs.restore();
   return {
     settings,
     version: readVersion(),

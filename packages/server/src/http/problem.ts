@@ -74,5 +74,7 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
 
 /** What is not the caller's doing is for the operator to see. */
 export function logFailure(refusal: ServiceError, error: unknown, request: FastifyRequest): void {
-  if (refusal.status >= 500 && refusal.code !== "not_supported") request.log.error({ err: error }, refusal.message);
+  if (refusal.code === "unavailable" || refusal.code === "storage_full")
+    request.log.warn({ reason: messageOf(error) }, refusal.message);
+  else if (refusal.code === "internal") request.log.error({ err: error }, refusal.message);
 }

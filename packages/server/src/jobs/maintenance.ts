@@ -11,6 +11,7 @@ const RECONCILE_EVERY_TICKS = 8;
 const YOUNG_SECONDS = 10;
 const RECONCILE_AT_ONCE = 500;
 const OVERDUE_AT_ONCE = 500;
+const REBUILD_PAGE = 1000;
 
 export interface MaintenanceParts {
   store: JobStore;
@@ -56,6 +57,18 @@ export class Maintenance {
     }
     if (lost > 0) log.warn({ lost }, "jobs that the queue did not know were queued again");
     return lost;
+  }
+
+  /**
+   * Makes the queue anew from the records. For the embedded database, whose jobs only this process can hold: after a
+   * crash nothing waits for the locks of the dead process to run out.
+   */
+  async rebuild(): Promise<void> {
+    const { store, queue } = this.#parts;
+    await queue.clear();
+    for await (const rows of store.unfinishedEntries(REBUILD_PAGE)) {
+      await queue.add(rows.map(({ id, priority, fair_tag }) => ({ id, priority, fairTag: fair_tag })));
+    }
   }
 
   #schedule(): void {

@@ -35,6 +35,11 @@ export async function openQueue(backend: QueueBackend, onError: (error: Error) =
     async counts() {
       return await countAll(queues);
     },
+    async clear() {
+      for (const priority of PRIORITIES) await queues[priority].obliterate({ force: true });
+      // Obliterating leaves a queue paused on some backends.
+      for (const priority of PRIORITIES) await queues[priority].resume();
+    },
     work: async (handle, options) => {
       const workers = PRIORITIES.map((priority) => {
         const worker = new Worker(

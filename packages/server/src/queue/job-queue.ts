@@ -49,6 +49,8 @@ export interface JobQueue {
   /** Whether a job is in the queue, waiting or taken. */
   has(entry: Pick<QueueEntry, "id" | "priority">): Promise<boolean>;
   counts(): Promise<QueueCounts>;
+  /** Empties the queue, also of jobs that are held. Only for whoever knows that nobody holds any. */
+  clear(): Promise<void>;
   /** Starts taking jobs. A handler that throws has its job delivered again after a pause. */
   work(handle: (job: TakenJob) => Promise<Outcome>, options: QueueWorkerOptions): Promise<QueueWorker>;
   close(): Promise<void>;

@@ -79,13 +79,23 @@ function recordsOver(pool: unknown): Kysely<RecordsSchema> {
   return new Kysely<RecordsSchema>({ dialect: new PostgresDialect({ pool: pool as pg.Pool }) }).withSchema("kiln");
 }
 
+/** Spells "kiln": processes that start at the same moment bring the tables up to date one after the other. */
+const MIGRATION_LOCK = 0x6b696c6e;
+
 async function migrate(records: Kysely<RecordsSchema>): Promise<void> {
-  await sql`CREATE SCHEMA IF NOT EXISTS kiln`.execute(records);
-  const migrator = new Migrator({
-    db: records.withoutPlugins(),
-    provider: { getMigrations: async () => MIGRATIONS },
-    migrationTableSchema: "kiln",
+  await records.connection().execute(async (connection) => {
+    await sql`SELECT pg_advisory_lock(${MIGRATION_LOCK}::bigint)`.execute(connection);
+    try {
+      await sql`CREATE SCHEMA IF NOT EXISTS kiln`.execute(connection);
+      const migrator = new Migrator({
+        db: records.withoutPlugins(),
+        provider: { getMigrations: async () => MIGRATIONS },
+        migrationTableSchema: "kiln",
+      });
+      const { error } = await migrator.migrateToLatest();
+      if (error) throw error;
+    } finally {
+      await sql`SELECT pg_advisory_unlock(${MIGRATION_LOCK}::bigint)`.execute(connection);
+    }
   });
-  const { error } = await migrator.migrateToLatest();
-  if (error) throw error;
 }

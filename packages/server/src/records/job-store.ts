@@ -284,6 +284,25 @@ export class JobStore {
       .execute();
   }
 
+  /** All unfinished jobs' places in the queue, oldest first, page by page. */
+  async *unfinishedEntries(page: number): AsyncIterable<Pick<JobRow, "id" | "priority" | "fair_tag">[]> {
+    let after = "";
+    for (;;) {
+      const rows = await this.#db
+        .selectFrom("jobs")
+        .select(["id", "priority", "fair_tag"])
+        .where("status", "in", ["queued", "running"])
+        .where("id", ">", after)
+        .orderBy("id")
+        .limit(page)
+        .execute();
+      const last = rows.at(-1);
+      if (!last) return;
+      yield rows;
+      after = last.id;
+    }
+  }
+
   /** Waiting jobs whose deadline has passed. */
   async overdue(limit: number): Promise<string[]> {
     const rows = await this.#db
