@@ -1,0 +1,220 @@
+import { statSync } from "node:fs";
+import type { StorageType, TensorView } from "../../checkpoint/tensor-view.ts";
+import type { Graph, Node, NodeOf, OpName } from "../../graph/graph.ts";
+import { type ElementType, IrWriter, type Port } from "./ir-writer.ts";
+import { layOut, type SpaceLayout } from "./weight-space.ts";
+
+/** A graph as OpenVINO reads it, and where its weights have to lie. */
+export interface LoweredGraph {
+  readonly xml: string;
+  readonly constants: Uint8Array;
+  readonly layout: SpaceLayout;
+  /** Bytes of the weights as they are stored. */
+  readonly weightBytes: number;
+}
+
+const ELEMENT: Readonly<Record<StorageType, ElementType>> = {
+  float32: "f32",
+  float16: "f16",
+  bfloat16: "bf16",
+  float64: "f64",
+  float8_e4m3fn: "f8e4m3",
+  float8_e5m2: "f8e5m2",
+  int64: "i64",
+  int32: "i32",
+  uint8: "u8",
+  bool: "boolean",
+};
+
+/** QuickGelu is x sigmoid(alpha x) (Hendrycks and Gimpel, arXiv 1606.08415); with 1 it is SiLU. */
+const QUICK_GELU_ALPHA = 1.702;
+
+/**
+ * Writes a graph as OpenVINO's IR, channels first, in float32 with weights marked as stored narrow: the plugin's precision hint
+ * decides what it computes in. A graph typed float16 takes three times the time and memory to compile.
+ */
+export function lowerToIr(graph: Graph): LoweredGraph {
+  const files = new Set<string>();
+  for (const node of graph.nodes)
+    if (node.op === "weight" && typeof node.attributes.tensor.source === "string") files.add(node.attributes.tensor.source);
+  const layout = layOut([...files].map((path) => ({ path, size: statSync(path).size })));
+  const lowering = new Lowering(layout);
+  for (const { name, type, shape, value } of graph.inputs)
+    lowering.ports.set(value.id, lowering.writer.parameter(name, type === "float32" ? "f32" : "i64", shape));
+  for (const node of graph.nodes) lowering.lower(node);
+  for (const value of graph.outputs.values()) lowering.writer.result(lowering.port(value.id));
+  return { ...lowering.writer.finish(graph.name), layout, weightBytes: lowering.weightBytes };
+}
+
+type Rules = { readonly [K in OpName]: (node: NodeOf<K>, inputs: readonly Port[]) => Port };
+
+class Lowering {
+  readonly writer: IrWriter;
+  readonly ports = new Map<number, Port>();
+  weightBytes = 0;
+  readonly #layout: SpaceLayout;
+
+  constructor(layout: SpaceLayout) {
+    this.#layout = layout;
+    this.writer = new IrWriter(layout.constantsAt);
+  }
+
+  port(id: number): Port {
+    const port = this.ports.get(id);
+    if (!port) throw new Error(`value ${id} is used before it is computed`);
+    return port;
+  }
+
+  lower(node: Node): void {
+    // Each rule takes the node of its own op; TypeScript cannot see that the table is read by the node's op.
+    const rule = this.#rules[node.op] as (node: Node, inputs: readonly Port[]) => Port;
+    const inputs = node.inputs.map(({ id }) => this.port(id));
+    this.ports.set(node.output.id, rule(node, inputs));
+  }
+
+  readonly #rules: Rules = {
+    weight: ({ attributes: { tensor, shape } }) => this.#weight(tensor, shape),
+    constant: ({ attributes: { data, shape } }) =>
+      this.writer.constant("f32", shape, new Uint8Array(data.buffer, data.byteOffset, data.byteLength)),
+    linear: (_, [x, weight, bias]) => {
+      const product = this.writer.op("MatMul", "opset1", ports(x, weight), { transpose_a: false, transpose_b: true });
+      return bias ? this.#add(product, bias) : product;
+    },
+    conv2d: ({ attributes: { stride, padding } }, [x, weight, bias]) => {
+      const [top, left, bottom, right] = padding;
+      const attributes = {
+        strides: `${stride},${stride}`,
+        dilations: "1,1",
+        pads_begin: `${top},${left}`,
+        pads_end: `${bottom},${right}`,
+        auto_pad: "explicit",
+      };
+      const result = this.writer.op("Convolution", "opset1", ports(x, weight), attributes);
+      return bias ? this.#add(result, this.#perChannel(bias)) : result;
+    },
+    groupNorm: ({ attributes: { groups, epsilon, silu } }, inputs) => {
+      const normed = this.writer.op("GroupNormalization", "opset12", inputs, { num_groups: groups, epsilon });
+      return silu ? this.#swish(normed, 1) : normed;
+    },
+    layerNorm: ({ attributes: { epsilon } }, [x, gamma, beta]) => {
+      const normed = this.writer.op("MVN", "opset6", ports(x, this.writer.ints([-1])), {
+        eps: epsilon,
+        normalize_variance: true,
+        eps_mode: "INSIDE_SQRT",
+      });
+      return this.#add(this.#multiply(normed, gamma), beta);
+    },
+    attention: (node, inputs) => this.#attention(node, inputs),
+    geglu: ({ output }, [x]) => {
+      const [hidden, gate] = this.writer.split(one(x), -1, [output.channels, output.channels]);
+      return this.#multiply(hidden, this.#gelu(gate));
+    },
+    silu: (_, [x]) => this.#swish(x, 1),
+    gelu: (_, [x]) => this.#gelu(x),
+    quickGelu: (_, [x]) => this.#swish(x, QUICK_GELU_ALPHA),
+    relu: (_, inputs) => this.writer.op("ReLU", "opset1", inputs),
+    tanh: (_, inputs) => this.writer.op("Tanh", "opset1", inputs),
+    add: (_, [a, b]) => this.#add(a, b),
+    multiply: (_, [a, b]) => this.#multiply(a, b),
+    scale: ({ attributes: { factor } }, [x]) => this.#multiply(x, this.writer.float(factor)),
+    concat: ({ attributes: { axis } }, inputs) => this.writer.op("Concat", "opset1", inputs, { axis }),
+    upsampleLike: (_, [x, reference]) => this.#interpolate(x, this.#pictureSize(reference), "sizes"),
+    upsample2x: (_, [x]) =>
+      this.#interpolate(x, this.writer.constant("f32", [2], new Uint8Array(new Float32Array([2, 2]).buffer)), "scales"),
+    imageToTokens: (_, [x]) => this.#transpose(this.#reshape(x, this.writer.ints([0, 0, -1])), [0, 2, 1]),
+    tokensToImage: ({ attributes: { channels } }, [x, reference]) => {
+      const shape = this.writer.op(
+        "Concat",
+        "opset1",
+        [this.writer.ints([0, channels]), this.#pictureSize(reference)],
+        { axis: 0 },
+        "i64",
+      );
+      return this.#reshape(this.#transpose(one(x), [0, 2, 1]), shape);
+    },
+    spread: (_, [x]) => this.writer.op("Unsqueeze", "opset1", ports(x, this.writer.ints([2, 3]))),
+    pickToken: (_, [x, index]) => {
+      const rows = this.writer.op("Unsqueeze", "opset1", ports(index, this.writer.ints([1])), {}, "i64");
+      return this.writer.op("GatherND", "opset8", ports(x, rows), { batch_dims: 1 });
+    },
+  };
+
+  #weight({ source, offset, byteLength, type, transposed, shape: stored }: TensorView, shape: readonly number[]): Port {
+    this.weightBytes += byteLength;
+    const lying = transposed ? [...stored].reverse() : shape;
+    const element = ELEMENT[type];
+    const tensor =
+      typeof source === "string"
+        ? this.writer.stored(element, lying, (this.#layout.files.get(source) ?? 0) + offset, byteLength)
+        : this.writer.constant(element, lying, source.subarray(offset, offset + byteLength));
+    const wide = type === "float32" ? tensor : this.writer.convert(tensor, true);
+    return transposed ? this.#transpose(wide, [1, 0]) : wide;
+  }
+
+  #attention({ attributes: { heads, causal }, inputs: values, output }: NodeOf<"attention">, inputs: readonly Port[]): Port {
+    const split = inputs.map((port, i) => {
+      const width = (values[i]?.channels ?? 0) / heads;
+      return this.#transpose(this.#reshape(port, this.writer.ints([0, 0, heads, width])), [0, 2, 1, 3]);
+    });
+    const attended = this.writer.op("ScaledDotProductAttention", "opset13", split, { causal });
+    return this.#reshape(this.#transpose(attended, [0, 2, 1, 3]), this.writer.ints([0, 0, output.channels]));
+  }
+
+  #swish(x: Port | undefined, beta: number): Port {
+    // Swish wants its beta as a scalar.
+    const scalar = this.writer.constant("f32", [], new Uint8Array(new Float32Array([beta]).buffer));
+    return this.writer.op("Swish", "opset4", beta === 1 ? ports(x) : ports(x, scalar));
+  }
+
+  #gelu(x: Port | undefined): Port {
+    return this.writer.op("Gelu", "opset7", ports(x), { approximation_mode: "ERF" });
+  }
+
+  #add(a: Port | undefined, b: Port | undefined): Port {
+    return this.writer.op("Add", "opset1", ports(a, b), { auto_broadcast: "numpy" });
+  }
+
+  #multiply(a: Port | undefined, b: Port | undefined): Port {
+    return this.writer.op("Multiply", "opset1", ports(a, b), { auto_broadcast: "numpy" });
+  }
+
+  #perChannel(vector: Port): Port {
+    return this.#reshape(vector, this.writer.ints([1, -1, 1, 1]));
+  }
+
+  #reshape(x: Port | undefined, shape: Port): Port {
+    return this.writer.op("Reshape", "opset1", ports(x, shape), { special_zero: true });
+  }
+
+  #transpose(x: Port, order: readonly number[]): Port {
+    return this.writer.op("Transpose", "opset1", [x, this.writer.ints(order)]);
+  }
+
+  #pictureSize(image: Port | undefined): Port {
+    const shape = this.writer.op("ShapeOf", "opset3", ports(image), { output_type: "i64" }, "i64");
+    return this.writer.op("Gather", "opset8", [shape, this.writer.ints([2, 3]), this.writer.int(0)], { batch_dims: 0 }, "i64");
+  }
+
+  #interpolate(x: Port | undefined, target: Port, mode: "sizes" | "scales"): Port {
+    const attributes = {
+      mode: "nearest",
+      shape_calculation_mode: mode,
+      coordinate_transformation_mode: "asymmetric",
+      nearest_mode: "floor",
+      antialias: false,
+      pads_begin: "0",
+      pads_end: "0",
+      cube_coeff: -0.75,
+    };
+    return this.writer.op("Interpolate", "opset11", ports(x, target, this.writer.ints([2, 3])), attributes);
+  }
+}
+
+function one(port: Port | undefined): Port {
+  if (!port) throw new Error("an op lacks an input");
+  return port;
+}
+
+function ports(...given: readonly (Port | undefined)[]): Port[] {
+  return given.map(one);
+}

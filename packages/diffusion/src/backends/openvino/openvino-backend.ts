@@ -1,0 +1,114 @@
+import { availableParallelism } from "node:os";
+import { KilnError } from "../../errors.ts";
+import type { Graph, GraphInput } from "../../graph/graph.ts";
+import type { Tensor } from "../../graph/tensor.ts";
+import type { Backend, CompiledGraph } from "../backend.ts";
+import { ELEMENT_TYPE, type Handle, type Library, loadLibrary } from "./library.ts";
+import { lowerToIr } from "./lower.ts";
+import { WeightSpace } from "./weight-space.ts";
+
+export interface OpenVinoOptions {
+  /** The folder that holds OpenVINO's shared libraries. */
+  readonly libraries: string;
+  /** `bfloat16` (default): four times as fast where the CPU has AMX or AVX512-BF16; elsewhere the library falls back by itself. */
+  readonly precision?: "bfloat16" | "float32";
+  readonly threads?: number;
+}
+
+/**
+ * OpenVINO on the CPU. Weights are mapped where they lie and repacked by the plugin.
+ * @throws KilnError backend_unavailable
+ */
+export function openVinoBackend({
+  libraries,
+  precision = "bfloat16",
+  threads = availableParallelism(),
+}: OpenVinoOptions): Backend {
+  const library = loadLibrary(libraries);
+  const properties = {
+    INFERENCE_PRECISION_HINT: precision === "bfloat16" ? "bf16" : "f32",
+    INFERENCE_NUM_THREADS: `${threads}`,
+    NUM_STREAMS: "1",
+    // The CPU plugin shortens wide multiplications to bfloat16 or int8 on its own where it is not told to be exact.
+    ...(precision === "float32" ? { EXECUTION_MODE_HINT: "ACCURACY" } : {}),
+  };
+  return {
+    name: `OpenVINO, CPU, ${precision}`,
+    precision,
+    compile: async (graph) => compile(library, graph, properties),
+  };
+}
+
+function compile(library: Library, graph: Graph, properties: Readonly<Record<string, string>>): CompiledGraph {
+  const { xml, constants, layout, weightBytes } = lowerToIr(graph);
+  const space = WeightSpace.map(layout, constants);
+  const weights = library.wrap(ELEMENT_TYPE.uint8, [space.byteLength], space.pointer);
+  const text = Buffer.from(xml);
+  const model = library.readModel(library.core, text, text.length, weights);
+  const compiled = library.compile(library.core, model, "CPU", properties);
+  library.free("model", model);
+  return new OpenVinoGraph(library, graph, { compiled, weights, space, weightBytes });
+}
+
+interface Parts {
+  readonly compiled: Handle;
+  readonly weights: Handle;
+  readonly space: WeightSpace;
+  readonly weightBytes: number;
+}
+
+class OpenVinoGraph implements CompiledGraph {
+  readonly inputs: readonly GraphInput[];
+  readonly weightBytes: number;
+  readonly #library: Library;
+  readonly #outputs: readonly string[];
+  readonly #parts: Parts;
+  readonly #request: Handle;
+  /** A request runs one thing at a time; callers queue here. */
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(library: Library, graph: Graph, parts: Parts) {
+    this.#library = library;
+    this.inputs = graph.inputs;
+    this.#outputs = [...graph.outputs.keys()];
+    this.#parts = parts;
+    this.weightBytes = parts.weightBytes;
+    this.#request = library.createRequest(parts.compiled);
+  }
+
+  run(inputs: Readonly<Record<string, Tensor>>): Promise<Record<string, Tensor & { data: Float32Array }>> {
+    const turn = this.#last.then(() => this.#runAlone(inputs));
+    this.#last = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async dispose(): Promise<void> {
+    await this.#last;
+    this.#library.free("infer_request", this.#request);
+    this.#library.free("compiled_model", this.#parts.compiled);
+    this.#library.free("tensor", this.#parts.weights);
+    this.#parts.space.unmap();
+  }
+
+  async #runAlone(inputs: Readonly<Record<string, Tensor>>): Promise<Record<string, Tensor & { data: Float32Array }>> {
+    const tensors: Handle[] = [];
+    try {
+      for (const [index, { name }] of this.inputs.entries()) {
+        const given = inputs[name];
+        if (!given) throw new KilnError("backend_failed", `The input ${name} is missing.`);
+        const tensor = this.#library.wrap(ELEMENT_TYPE[given.type], given.shape, given.data);
+        tensors.push(tensor);
+        this.#library.setInput(this.#request, index, tensor);
+      }
+      await this.#library.infer(this.#request);
+      return Object.fromEntries(
+        this.#outputs.map((name, index) => [
+          name,
+          { type: "float32" as const, ...this.#library.readOutput(this.#request, index) },
+        ]),
+      );
+    } finally {
+      for (const tensor of tensors) this.#library.free("tensor", tensor);
+    }
+  }
+}
