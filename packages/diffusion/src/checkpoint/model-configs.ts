@@ -78,6 +78,8 @@ export interface VaeConfig {
   readonly shiftFactor: number | null;
   readonly latentsMean: readonly number[] | null;
   readonly latentsStd: readonly number[] | null;
+  /** For previews: red, green and blue (-1..1) of each scaled latent channel, and at the end of none. A field of Kiln's own (`latent_rgb`). */
+  readonly latentRgb?: readonly number[];
   /** The weights overflow float16: a half-precision backend runs this network in float32. */
   readonly forceUpcast: boolean;
 }

@@ -18,6 +18,7 @@ export function parseVaeConfig(json: JsonObject, file: string): VaeConfig {
   if (blockOutChannels.some((channels) => channels % normNumGroups !== 0)) {
     throw reader.bad("block_out_channels", `divisible by ${normNumGroups}, the number of groups`);
   }
+  const latentRgb = reader.numbersOrNull("latent_rgb", 3 * (latentChannels + 1));
   return {
     inChannels: reader.count("in_channels", 3),
     outChannels: reader.count("out_channels", 3),
@@ -32,6 +33,7 @@ export function parseVaeConfig(json: JsonObject, file: string): VaeConfig {
     shiftFactor: reader.numberOrNull("shift_factor"),
     latentsMean: reader.numbersOrNull("latents_mean", latentChannels),
     latentsStd: reader.numbersOrNull("latents_std", latentChannels),
+    ...(latentRgb === null ? {} : { latentRgb }),
     forceUpcast: reader.flag("force_upcast", true),
   };
 }

@@ -14,6 +14,11 @@ describe("previewPicture", () => {
     expect([...previewPicture(new Float32Array(4).fill(Number.NaN), 1, 1, "sd15").data]).toEqual([0, 0, 0]);
   });
 
+  it("takes the map that a VAE brings with it", () => {
+    const map = [1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, -1, -1, 0];
+    expect([...previewPicture(Float32Array.of(2, 1, 0.5, 9), 1, 1, map).data]).toEqual([255, 128, 191]);
+  });
+
   it("refuses latents of another shape, which is a bug", () => {
     expect(() => previewPicture(new Float32Array(5), 1, 1, "sd15")).toThrow(RangeError);
   });

@@ -31,17 +31,29 @@ const COLOUR_MAPS: Readonly<Record<LatentSpace, ColourMap>> = {
   },
 };
 
+/** The map of a VAE that brings its own (`latentRgb` in its config). */
+function colourMap(numbers: readonly number[]): ColourMap {
+  const colour = (row: number) => [numbers[3 * row] ?? 0, numbers[3 * row + 1] ?? 0, numbers[3 * row + 2] ?? 0] as const;
+  return { factors: [colour(0), colour(1), colour(2), colour(3)], bias: colour(4) };
+}
+
 /**
  * A rough picture of latents without a VAE: each pixel is a linear map of its four numbers. Not a number becomes black,
  * for a preview must not stop a picture.
  *
  * @param latents [4, height, width] as the UNet sees them (scaled), of the predicted x0 or of the sample itself
+ * @param space a family whose map is known, or 15 numbers: red, green and blue of each of the four channels, then of none
  * @returns a picture of the latents' size, an eighth of the final one's
  */
-export function previewPicture(latents: Float32Array, height: number, width: number, space: LatentSpace): Picture {
+export function previewPicture(
+  latents: Float32Array,
+  height: number,
+  width: number,
+  space: LatentSpace | readonly number[],
+): Picture {
   const area = height * width;
   if (latents.length !== area * 4) throw new RangeError(`${latents.length} numbers do not fill [4, ${height}, ${width}]`);
-  const { factors, bias } = COLOUR_MAPS[space];
+  const { factors, bias } = typeof space === "string" ? COLOUR_MAPS[space] : colourMap(space);
   const data = new Uint8ClampedArray(area * 3);
   for (let pixel = 0; pixel < area; pixel++) {
     for (const channel of [0, 1, 2] as const) {

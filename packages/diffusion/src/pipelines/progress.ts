@@ -45,7 +45,8 @@ export class ProgressReporter {
       latents: step && size ? { latents: step.latents, ...size } : undefined,
       preview: async () => {
         if (!step || !size || !pass) return undefined;
-        const space = pass.model.checkpoint.family === "sd15" ? "sd15" : "sdxl";
+        const { family, configs } = pass.model.checkpoint;
+        const space = configs.vae.latentRgb ?? (family === "sd15" ? "sd15" : "sdxl");
         return previewPicture(step.predictedOriginal ?? step.latents, size.height, size.width, space);
       },
     });
