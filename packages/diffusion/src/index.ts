@@ -4,7 +4,19 @@
  */
 export { type Adapter, type AdapterFile, fitAdapter, openAdapter } from "./adapters/adapter.ts";
 export type { Backend, CompiledGraph } from "./backends/backend.ts";
+export {
+  type BackendChoice,
+  type ChosenBackend,
+  chooseBackend,
+  DEVICES,
+  type Device,
+  PRECISIONS,
+  type Precision,
+} from "./backends/choose-backend.ts";
 export { type OnnxBackendOptions, onnxBackend } from "./backends/onnx/onnx-backend.ts";
+export { acceleratorFolder, findOpenVino } from "./backends/openvino/find-openvino.ts";
+export { installOpenVino } from "./backends/openvino/install-openvino.ts";
+export { type OpenVinoOptions, openVinoBackend } from "./backends/openvino/openvino-backend.ts";
 export { type Checkpoint, type OpenCheckpointOptions, openCheckpoint } from "./checkpoint/checkpoint.ts";
 export { type CheckpointDefaults, readDefaults } from "./checkpoint/defaults.ts";
 export { type Inspection, inspectFile } from "./checkpoint/inspect.ts";
