@@ -77,7 +77,7 @@ function acceptBodies(app: FastifyInstance): void {
     );
   }
   // An empty body with a JSON content type is how many clients send a POST without one.
-  app.removeContentTypeParser("application/json");
+  app.removeContentTypeParser(["application/json", "text/plain"]);
   app.addContentTypeParser("application/json", { parseAs: "string" }, (request, body, done) => {
     if (body === "") return done(null, undefined);
     app.getDefaultJsonParser("error", "ignore")(request, String(body), done);

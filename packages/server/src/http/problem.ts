@@ -36,6 +36,15 @@ export function asServiceError(error: unknown): ServiceError {
       cause: error,
     });
   }
+  if (UNSTORABLE.has(code)) {
+    return new ServiceError(
+      "invalid_request",
+      "The request holds a value that cannot be stored: a NUL, half a character, or a number out of range.",
+      {
+        cause: error,
+      },
+    );
+  }
   return new ServiceError("internal", "Something went wrong inside; the log has it under this request id.", { cause: error });
 }
 
@@ -52,6 +61,9 @@ const AWAY = new Set([
   "57P03",
   "53300",
 ]);
+
+/** PostgreSQL's words for values that no column takes: NUL and lone surrogates in text, numbers beyond the type. */
+const UNSTORABLE = new Set(["22021", "22P05", "22P02", "22003"]);
 
 /** The native API's error answer. */
 export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {

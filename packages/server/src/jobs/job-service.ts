@@ -3,9 +3,10 @@ import type { Caller } from "../auth/caller.ts";
 import { messageOf, ServiceError } from "../errors.ts";
 import type { EventBus, JobProgress } from "../events/bus.ts";
 import type { Catalogue } from "../models/catalogue.ts";
-import { type JobQueue, MAX_FAIR_TAG, PRIORITIES } from "../queue/job-queue.ts";
+import { type JobQueue, MAX_FAIR_TAG, PRIORITIES, type QueueEntry } from "../queue/job-queue.ts";
 import type { BornJob, ImageRow, JobFilter, JobRow, JobStore, NewJob } from "../records/job-store.ts";
 import type { Storage } from "../storage/storage.ts";
+import { Batcher } from "./batcher.ts";
 import { completeRequest, type OperatorDefaults } from "./complete.ts";
 import { FairShare } from "./fair-share.ts";
 import { newId } from "./ids.ts";
@@ -56,10 +57,20 @@ export class JobService {
   readonly #progress = new Map<string, JobProgress>();
   readonly #waiters = new Map<string, Set<() => void>>();
   readonly #unsubscribe: () => void;
+  readonly #records: Batcher<NewJob, BornJob>;
+  readonly #places: Batcher<QueueEntry, true>;
   #waiting = 0;
 
   constructor(parts: JobServiceParts) {
     this.#parts = parts;
+    this.#records = new Batcher(async (jobs) => {
+      const born = await parts.store.insert(jobs);
+      return jobs.flatMap((job) => born.find(({ id }) => id === job.id) ?? []);
+    }, MAX_BATCH_REQUESTS);
+    this.#places = new Batcher(async (entries) => {
+      await parts.queue.add(entries);
+      return entries.map(() => true as const);
+    }, MAX_BATCH_REQUESTS);
     this.#unsubscribe = parts.bus.subscribe((event) => {
       if (event.type === "progress") this.#progress.set(event.job, event.progress);
       if (event.type === "job") for (const wake of [...(this.#waiters.get(event.job) ?? [])]) wake();
@@ -108,10 +119,11 @@ export class JobService {
     for (const request of requests) jobs.push(await this.#prepare(request, caller, options));
     let born: BornJob[];
     try {
-      born = await this.#parts.store.insert(
-        jobs,
-        idempotencyKey === undefined ? undefined : { owner: caller.owner, key: idempotencyKey, fingerprint },
-      );
+      const [only, ...others] = jobs;
+      if (idempotencyKey !== undefined)
+        born = await this.#parts.store.insert(jobs, { owner: caller.owner, key: idempotencyKey, fingerprint });
+      else if (only && others.length === 0) born = [await this.#records.add(only)];
+      else born = await this.#parts.store.insert(jobs);
     } catch (error) {
       // Two requests with one key at the same time: the first one's jobs are the answer to both.
       const earlier =
@@ -289,7 +301,7 @@ export class JobService {
 
   async #enqueue(jobs: readonly NewJob[]): Promise<void> {
     try {
-      await this.#parts.queue.add(jobs.map(({ id, priority, fair_tag }) => ({ id, priority, fairTag: fair_tag })));
+      await Promise.all(jobs.map(({ id, priority, fair_tag }) => this.#places.add({ id, priority, fairTag: fair_tag })));
       this.#waiting += jobs.length;
     } catch (error) {
       // What stays behind because the database is away too is queued later: the client may see a job it was refused.

@@ -41,6 +41,8 @@ export async function runAttempt(id: string, signal: AbortSignal, parts: Attempt
   if (!row) return "done";
   const attempt = new Attempt(row, parts);
   if (row.cancel_requested) return await attempt.end("cancelled", "cancelled", "The job was cancelled.");
+  if (row.deadline_at && row.deadline_at.getTime() <= Date.now())
+    return await attempt.end("failed", "deadline_exceeded", "The job's deadline passed while it was waiting.");
   if (row.attempts > MAX_ATTEMPTS)
     return await attempt.end("failed", "attempts_exhausted", `The job was tried ${MAX_ATTEMPTS} times.`);
   parts.onStarted(row);

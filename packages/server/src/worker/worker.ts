@@ -38,6 +38,8 @@ export type StopReason = "cancelled" | "deadline" | "drain";
 
 const WATCH_MILLISECONDS = 2000;
 const REPORT_MILLISECONDS = 5000;
+/** Node's timers hold 31 bits, which is more than the longest deadline that a request may name. */
+const LONGEST_TIMER = 2 ** 31 - 1;
 
 /**
  * Takes jobs from the queue, holds a few more than run, and starts them as the policy says. What it holds is locked
@@ -152,6 +154,11 @@ export class Worker {
 
   async #run(job: Started): Promise<void> {
     let result: AttemptResult;
+    const deadline = job.row.deadline_at?.getTime();
+    const timer =
+      deadline === undefined
+        ? undefined
+        : setTimeout(() => job.abort.abort("deadline" satisfies StopReason), Math.min(deadline - Date.now(), LONGEST_TIMER));
     try {
       result = await runAttempt(job.id, job.abort.signal, { ...this.#options, workerId: this.id });
     } catch (error) {
@@ -160,6 +167,8 @@ export class Worker {
       job.fail(error);
       this.#pump();
       return;
+    } finally {
+      clearTimeout(timer);
     }
     this.#running.delete(job.id);
     if (result === "again" && !this.#draining) {
@@ -171,12 +180,8 @@ export class Worker {
     this.#pump();
   }
 
-  /** Looks in the records for jobs that were cancelled while the news of it was lost, and for passed deadlines. */
+  /** Looks in the records for jobs that were cancelled while the news of it was lost. */
   async #watch(): Promise<void> {
-    const now = Date.now();
-    for (const { row, abort } of this.#running.values()) {
-      if (row.deadline_at && row.deadline_at.getTime() < now) abort.abort("deadline" satisfies StopReason);
-    }
     for (const id of await this.#options.store.toStop([...this.#running.keys()])) {
       this.#running.get(id)?.abort.abort("cancelled" satisfies StopReason);
     }

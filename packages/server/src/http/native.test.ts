@@ -1,0 +1,221 @@
+import { createRequire } from "node:module";
+import sharp from "sharp";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { JobView } from "../jobs/job-view.ts";
+import { startTestServer, type TestServer } from "../testing/start-test-server.ts";
+
+let server: TestServer;
+beforeAll(async () => {
+  server = await startTestServer({ KILN_SLOTS: "2", KILN_LOOKAHEAD: "0", KILN_TEST_ENGINE_STEP_MS: "5", KILN_MAX_WAITING: "40" });
+});
+afterAll(async () => {
+  await server.close();
+});
+
+const SMALL = { width: 64, height: 64, steps: 1 };
+
+async function create(request: object, headers: Record<string, string> = {}): Promise<JobView> {
+  const { status, json } = await server.call("POST", "/v1/jobs", { ...SMALL, ...request }, headers);
+  expect({ status, json }).toMatchObject({ status: 202, json: { id: expect.any(String) } });
+  return json as JobView;
+}
+
+async function finished(id: string): Promise<JobView> {
+  for (;;) {
+    const job = (await server.call("GET", `/v1/jobs/${id}`)).json as JobView;
+    if (["completed", "failed", "cancelled"].includes(job.status)) return job;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+test("an idempotency key gives the same job, also when both come at once; another body is refused", async () => {
+  const headers = { "idempotency-key": "once" };
+  const [one, two] = await Promise.all([create({ prompt: "same" }, headers), create({ prompt: "same" }, headers)]);
+  expect(one.id).toBe(two.id);
+  expect((await create({ prompt: "same" }, headers)).id).toBe(one.id);
+  const other = await server.call("POST", "/v1/jobs", { prompt: "other" }, headers);
+  expect(other).toMatchObject({ status: 422, json: { code: "idempotency_mismatch" } });
+});
+
+test("a batch is all or none", async () => {
+  const bad = await server.call("POST", "/v1/jobs/batch", { requests: [{ prompt: "in a bad batch" }, { prompt: "" }] });
+  expect(bad).toMatchObject({ status: 422, json: { field: "prompt" } });
+  const listed = await server.call("GET", "/v1/jobs?search=in%20a%20bad%20batch");
+  expect(listed.json).toEqual({ jobs: [] });
+  const good = await server.call("POST", "/v1/jobs/batch", {
+    requests: [
+      { prompt: "a", ...SMALL },
+      { prompt: "b", ...SMALL },
+    ],
+  });
+  expect((good.json as { jobs: JobView[] }).jobs.map(({ request }) => request.prompt)).toEqual(["a", "b"]);
+});
+
+test("a running job and a waiting one can be cancelled, and the end is said once", async () => {
+  const running = await Promise.all([1, 2].map((n) => create({ prompt: `long ${n}`, steps: 150 })));
+  const waiting = await create({ prompt: "waits" });
+  for (;;) {
+    const job = (await server.call("GET", `/v1/jobs/${running[0]?.id}`)).json as JobView;
+    if (job.status === "running") break;
+  }
+  expect((await server.call("POST", `/v1/jobs/${waiting.id}/cancel`)).json).toMatchObject({ status: "cancelled" });
+  for (const { id } of running) await server.call("DELETE", `/v1/jobs/${id}`);
+  for (const { id } of running)
+    expect(await finished(id)).toMatchObject({ status: "cancelled", error: { code: "cancelled" }, images: [] });
+  expect((await server.call("GET", `/v1/jobs/${waiting.id}/result`)).status).toBe(409);
+});
+
+test("a deadline that passes fails the job, waiting or running", async () => {
+  const job = await create({ prompt: "late", steps: 150, deadline_seconds: 0.2 });
+  expect(await finished(job.id)).toMatchObject({ status: "failed", error: { code: "deadline_exceeded" } });
+});
+
+test("history: search, favourites, pages, and removal with the pictures", async () => {
+  const jobs: JobView[] = [];
+  for (let index = 0; index < 5; index++) jobs.push(await create({ prompt: `Needle 100% ${index}` }));
+  for (const { id } of jobs) await finished(id);
+  const first = (await server.call("GET", "/v1/jobs?search=needle%20100%25&limit=3")).json as { jobs: JobView[]; next?: string };
+  expect(first.jobs).toHaveLength(3);
+  const second = (await server.call("GET", `/v1/jobs?search=needle%20100%25&limit=3&before=${first.next}`)).json as {
+    jobs: JobView[];
+    next?: string;
+  };
+  expect([...first.jobs, ...second.jobs].map(({ id }) => id)).toEqual(jobs.map(({ id }) => id).reverse());
+  expect(second.next).toBeUndefined();
+  const [chosen] = first.jobs;
+  expect((await server.call("PATCH", `/v1/jobs/${chosen?.id}`, { favorite: true, selected: "0" })).json).toMatchObject({
+    favorite: true,
+    selected: "0",
+  });
+  expect((await server.call("GET", "/v1/jobs?favorite=true")).json).toMatchObject({ jobs: [{ id: chosen?.id }] });
+  await server.call("DELETE", `/v1/jobs/${chosen?.id}`);
+  expect((await server.call("GET", `/v1/jobs/${chosen?.id}`)).status).toBe(404);
+  expect((await fetch(server.url + chosen?.images[0]?.url)).status).toBe(404);
+});
+
+test("an upload is looked at and can be referred to; what is no picture is refused", async () => {
+  const png = await sharp({ create: { width: 40, height: 30, channels: 3, background: "red" } })
+    .png()
+    .toBuffer();
+  const sent = await fetch(`${server.url}/v1/uploads`, {
+    method: "POST",
+    body: new Uint8Array(png),
+    headers: { "content-type": "image/png" },
+  });
+  const upload = (await sent.json()) as { id: string };
+  expect(upload).toMatchObject({ width: 40, height: 30 });
+  const form = new FormData();
+  form.append("file", new Blob([new Uint8Array(png)]), "x.png");
+  expect((await fetch(`${server.url}/v1/uploads`, { method: "POST", body: form })).status).toBe(201);
+  const job = await finished((await create({ prompt: "from it", image: `upload:${upload.id}` })).id);
+  expect(job.request).toMatchObject({ image: `upload:${upload.id}`, strength: 0.75 });
+  const base64 = await finished(
+    (await create({ prompt: "from it", image: `data:image/png;base64,${png.toString("base64")}` })).id,
+  );
+  expect(base64.request.image).toMatch(/^upload:up_/);
+  for (const image of [
+    "upload:up_nothing",
+    "image:img_nothing",
+    "aGVsbG8gd29ybGQsIGhlbGxv",
+    "not base64 at all!",
+    "<svg onload=alert(1)>",
+  ]) {
+    expect(await server.call("POST", "/v1/jobs", { prompt: "x", image })).toMatchObject({
+      status: 422,
+      json: { code: "picture_invalid", field: "image" },
+    });
+  }
+  const gif = Buffer.from("R0lGODlhAQABAIAAAP///wAAACwAAAAAAQABAAACAkQBADs=", "base64");
+  expect(
+    (
+      await fetch(`${server.url}/v1/uploads`, {
+        method: "POST",
+        body: new Uint8Array(gif),
+        headers: { "content-type": "image/png" },
+      })
+    ).status,
+  ).toBe(422);
+});
+
+test("wrong types in every field are refused by name, never with a 5xx", async () => {
+  const fields = [
+    "prompt",
+    "negative_prompt",
+    "model",
+    "width",
+    "height",
+    "steps",
+    "guidance_scale",
+    "scheduler",
+    "seed",
+    "n",
+    "clip_skip",
+    "image",
+    "strength",
+    "mask",
+    "controls",
+    "loras",
+    "refiner",
+    "hires",
+    "priority",
+    "deadline_seconds",
+    "webhook",
+    "output",
+    "content_ceiling",
+    "subject_id",
+    "tags",
+  ];
+  const values = [-1, 1e308, "\0", "\ud800", {}, [], [[]], true, "x".repeat(20_001), { $gt: "" }, "18446744073709551616"];
+  for (const field of fields) {
+    for (const value of values) {
+      const { status, json } = await server.call("POST", "/v1/jobs", { prompt: "x", ...SMALL, [field]: value });
+      expect([202, 400, 422, 429], `${field} = ${JSON.stringify(value)?.slice(0, 40)}: ${JSON.stringify(json)}`).toContain(
+        status,
+      );
+    }
+  }
+});
+
+test("bodies that are no requests are refused as such", async () => {
+  const post = async (body: string, type = "application/json") =>
+    (await fetch(`${server.url}/v1/jobs`, { method: "POST", body, headers: { "content-type": type } })).status;
+  expect(await post("{")).toBe(400);
+  expect(await post("")).toBe(422);
+  expect(await post("[]")).toBe(422);
+  expect(await post("null")).toBe(422);
+  expect(await post("x", "text/plain")).toBe(415);
+  expect(await post('{"prompt":"x","__proto__":{"admin":true}}')).toBe(400);
+  expect(await post(`${"[".repeat(100_000)}${"]".repeat(100_000)}`)).toBe(422);
+  for (const path of [
+    "/v1/jobs/%00",
+    "/v1/images/%00",
+    "/v1/jobs?search=%00",
+    "/v1/jobs?before=!!",
+    "/v1/models/%00",
+    "/v1/jobs/a%2f..%2fb",
+  ]) {
+    expect([400, 404, 422]).toContain((await server.call("GET", path)).status);
+  }
+});
+
+test("the OpenAPI document is whole: every reference and every operation's answer", async () => {
+  const document = (await server.call("GET", "/openapi.json")).json as {
+    paths: Record<string, Record<string, { operationId: string; responses: object }>>;
+  };
+  const ids = Object.values(document.paths).flatMap((path) => Object.values(path).map(({ operationId }) => operationId));
+  expect(new Set(ids).size).toBe(ids.length);
+  expect(JSON.stringify(document.paths["/v1/jobs"])).toContain("guidance_scale");
+});
+
+test("the WebSocket sends the same messages", async () => {
+  const { WebSocket } = createRequire(import.meta.url)("ws") as typeof import("ws");
+  const socket = new WebSocket(`${server.url.replace("http", "ws")}/v1/events`);
+  const seen: string[] = [];
+  socket.on("message", (text: Buffer) => seen.push((JSON.parse(text.toString()) as { event: string }).event));
+  await new Promise((resolve) => socket.once("open", resolve));
+  await finished((await create({ prompt: "watched", steps: 3 })).id);
+  for (let tries = 0; tries < 100 && !seen.includes("progress"); tries++) await new Promise((resolve) => setTimeout(resolve, 20));
+  socket.close();
+  expect(seen).toContain("job");
+  expect(seen).toContain("progress");
+});
