@@ -41,18 +41,17 @@ export async function installOpenVino({
     );
   }
   const scratch = await mkdtemp(join(tmpdir(), "kiln-openvino-"));
+  const partial = `${folder}.partial-${process.pid}`;
   try {
     const file = wheel ?? (await fetchWheel(scratch, onProgress));
     onProgress(`Unpacking ${basename(file)}`);
-    const partial = `${folder}.partial-${process.pid}`;
-    await rm(partial, { recursive: true, force: true });
     await mkdir(partial, { recursive: true });
     await unpack(file, partial);
     await rm(folder, { recursive: true, force: true });
     await rename(partial, folder);
     return folder;
   } finally {
-    await rm(scratch, { recursive: true, force: true });
+    for (const leftover of [scratch, partial]) await rm(leftover, { recursive: true, force: true });
   }
 }
 

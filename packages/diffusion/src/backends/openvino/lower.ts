@@ -1,6 +1,7 @@
 import { statSync } from "node:fs";
 import type { StorageType, TensorView } from "../../checkpoint/tensor-view.ts";
-import type { Graph, Node, NodeOf, OpName } from "../../graph/graph.ts";
+import type { Graph, GraphInput, Node, NodeOf, OpName } from "../../graph/graph.ts";
+import { dynamicConvolution } from "./dynamic-convolution.ts";
 import { type ElementType, IrWriter, type Port } from "./ir-writer.ts";
 import { layOut, type SpaceLayout } from "./weight-space.ts";
 
@@ -39,8 +40,7 @@ export function lowerToIr(graph: Graph): LoweredGraph {
     if (node.op === "weight" && typeof node.attributes.tensor.source === "string") files.add(node.attributes.tensor.source);
   const layout = layOut([...files].map((path) => ({ path, size: statSync(path).size })));
   const lowering = new Lowering(layout);
-  for (const { name, type, shape, value } of graph.inputs)
-    lowering.ports.set(value.id, lowering.writer.parameter(name, type === "float32" ? "f32" : "i64", shape));
+  for (const input of graph.inputs) lowering.input(input);
   for (const node of graph.nodes) lowering.lower(node);
   for (const value of graph.outputs.values()) lowering.writer.result(lowering.port(value.id));
   return { ...lowering.writer.finish(graph.name), layout, weightBytes: lowering.weightBytes };
@@ -53,10 +53,18 @@ class Lowering {
   readonly ports = new Map<number, Port>();
   weightBytes = 0;
   readonly #layout: SpaceLayout;
+  /** Kernel height and width of weights that are inputs of the graph, by value. */
+  readonly #openKernels = new Map<number, readonly [number, number]>();
 
   constructor(layout: SpaceLayout) {
     this.#layout = layout;
     this.writer = new IrWriter(layout.constantsAt);
+  }
+
+  input({ name, type, shape, value }: GraphInput): void {
+    this.ports.set(value.id, this.writer.parameter(name, type === "float32" ? "f32" : "i64", shape));
+    const [height, width] = shape.slice(2);
+    if (typeof height === "number" && typeof width === "number") this.#openKernels.set(value.id, [height, width]);
   }
 
   port(id: number): Port {
@@ -80,7 +88,11 @@ class Lowering {
       const product = this.writer.op("MatMul", "opset1", ports(x, weight), { transpose_a: false, transpose_b: true });
       return bias ? this.#add(product, bias) : product;
     },
-    conv2d: ({ attributes: { stride, padding } }, [x, weight, bias]) => {
+    conv2d: (node, [x, weight, bias]) => {
+      const kernel = this.#openKernels.get(node.inputs[1]?.id ?? -1);
+      if (kernel)
+        return dynamicConvolution(this.writer, { image: one(x), weight: one(weight), kernel, attributes: node.attributes });
+      const { stride, padding } = node.attributes;
       const [top, left, bottom, right] = padding;
       const attributes = {
         strides: `${stride},${stride}`,
