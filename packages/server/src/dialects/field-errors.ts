@@ -2,6 +2,7 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
 import type { ServiceError } from "../errors.ts";
 import { asServiceError, logFailure } from "../http/problem.ts";
+import { findUnstorable } from "../jobs/parse.ts";
 
 /** One entry of the `detail` list that services made with FastAPI answer with 422. */
 export interface FieldError {
@@ -31,6 +32,11 @@ export const number = (check: (schema: z.ZodNumber) => z.ZodNumber = (schema) =>
 
 /** A value that fits the schema. Raises FieldErrors with every field that does not; `where` is `body` or `query`. */
 export function parseFields<Schema extends z.ZodType>(schema: Schema, value: unknown, where: "body" | "query"): z.output<Schema> {
+  const unstorable = findUnstorable(value);
+  if (unstorable !== undefined) {
+    const msg = "must not hold NUL characters or halves of surrogate pairs";
+    throw new FieldErrors([{ loc: [where, ...unstorable.split(".")], msg, type: "string_unicode" }]);
+  }
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   throw new FieldErrors(result.error.issues.map((issue) => fieldError(issue, value, where)));

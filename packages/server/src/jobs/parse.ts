@@ -3,7 +3,7 @@ import { ServiceError } from "../errors.ts";
 
 /** A value that fits the schema. Raises `invalid_request` with the first field that does not. */
 export function parseOrRefuse<Schema extends z.ZodType>(schema: Schema, value: unknown): z.output<Schema> {
-  const unstorable = findUnstorable(value, []);
+  const unstorable = findUnstorable(value);
   if (unstorable !== undefined) {
     throw new ServiceError("invalid_request", `${unstorable}: must not hold NUL characters or halves of surrogate pairs.`, {
       field: unstorable,
@@ -27,7 +27,7 @@ const LONGEST_TEXT = 100_000;
 const DEEPEST = 20;
 
 /** The path of a string that PostgreSQL cannot store, or undefined. */
-function findUnstorable(value: unknown, path: readonly string[]): string | undefined {
+export function findUnstorable(value: unknown, path: readonly string[] = []): string | undefined {
   if (typeof value === "string") return value.length <= LONGEST_TEXT && !isStorable(value) ? path.join(".") || "body" : undefined;
   if (typeof value !== "object" || value === null || path.length > DEEPEST || ArrayBuffer.isView(value)) return undefined;
   for (const [key, each] of Object.entries(value)) {

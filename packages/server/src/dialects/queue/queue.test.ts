@@ -206,6 +206,11 @@ describe("with the test engine", () => {
 
   test.each(["\0", "half \ud83d"])("text that cannot be stored (%j) is refused", async (prompt) => {
     expect(await server.call("POST", "/generate", { girl_id: "a", user_id: 1, prompt })).toMatchObject({ status: 422 });
+    const inContext = { girl_id: "a", user_id: 1, prompt: "x", context: prompt };
+    expect(await server.call("POST", "/generate", inContext)).toMatchObject({
+      status: 422,
+      json: { detail: [{ loc: ["body", "context"] }] },
+    });
   });
 
   test("high quality needs a refiner", async () => {
