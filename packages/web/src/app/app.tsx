@@ -37,7 +37,11 @@ export function App() {
 
   return (
     <div className="app">
-      <Header system={connection.system} lost={connection.lost} />
+      <Header
+        system={connection.system}
+        lost={connection.lost}
+        drawing={jobs.state.jobs.filter((job) => job.status === "running").length}
+      />
       <ConnectionBanner {...connection} />
       <div className="app-columns">
         <aside className="app-compose" aria-label="What to make">

@@ -5,9 +5,11 @@ import { ThemeSwitch } from "../features/theme/theme-switch.tsx";
 interface HeaderProps {
   readonly system: System | undefined;
   readonly lost: boolean;
+  /** Jobs of this page that are being drawn: known sooner here than to the service's own count. */
+  readonly drawing: number;
 }
 
-export function Header({ system, lost }: HeaderProps) {
+export function Header({ system, lost, drawing }: HeaderProps) {
   return (
     <header className="header">
       <h1 className="wordmark">
@@ -18,7 +20,7 @@ export function Header({ system, lost }: HeaderProps) {
         {lost && "Not connected"}
         {!lost && system !== undefined && (
           <>
-            <span>{queueInWords(system)}</span>
+            <span>{queueInWords(system.waiting, Math.max(drawing, system.running))}</span>
             <span className="header-device">{[system.device, system.precision].filter((word) => word !== "").join(", ")}</span>
           </>
         )}
@@ -31,9 +33,9 @@ export function Header({ system, lost }: HeaderProps) {
   );
 }
 
-function queueInWords({ waiting, running }: System): string {
+function queueInWords(waiting: number, running: number): string {
   if (waiting === 0 && running === 0) return "Idle";
-  const drawing = running > 0 ? `${running} drawing` : "";
+  const drawn = running > 0 ? `${running} drawing` : "";
   const queued = waiting > 0 ? `${waiting} waiting` : "";
-  return [drawing, queued].filter((part) => part !== "").join(", ");
+  return [drawn, queued].filter((part) => part !== "").join(", ");
 }

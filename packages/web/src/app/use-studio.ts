@@ -52,7 +52,8 @@ export function useStudio({ store, catalogue, connection, jobs, notice, prompt, 
   const source = useSourcePicture(startFrom, connection.report);
   const cancel = (job: Job): void => void jobs.cancel(job.id).catch(notice.fail);
   const lookAtStage = (): void => bringIntoView(stage.current);
-  const lookAtForm = (): void => bringIntoView(prompt.current);
+  // The form scrolls by itself on a desk: "nearest" moves it and the page only as far as the prompt needs.
+  const lookAtForm = (): void => prompt.current?.scrollIntoView({ block: "nearest", behavior: motion() });
 
   const send = async (request: GenerationRequest): Promise<void> => {
     if (await sender.send(request)) lookAtStage();
@@ -157,6 +158,9 @@ function bringIntoView(element: HTMLElement | null): void {
   if (element === null) return;
   const { top } = element.getBoundingClientRect();
   if (top >= 0 && top < innerHeight / 2) return;
-  const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  element.scrollIntoView({ block: "start", behavior: calm ? "auto" : "smooth" });
+  element.scrollIntoView({ block: "start", behavior: motion() });
+}
+
+function motion(): ScrollBehavior {
+  return matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth";
 }
