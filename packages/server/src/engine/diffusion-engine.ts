@@ -1,4 +1,4 @@
-import { encodeWebp, type GenerateProgress, type GenerateRequest, Pipeline, type SchedulerRequest } from "@kiln/diffusion";
+import { type Backend, chooseBackend, DEVICES, encodeWebp, type GenerateProgress, type GenerateRequest, PRECISIONS, Pipeline, type SchedulerRequest } from "@kiln/diffusion";
 import { findScheduler } from "../models/schedulers.ts";
 import type { Priority } from "../records/schema.ts";
 import { EventQueue } from "./event-queue.ts";
@@ -8,8 +8,8 @@ import type { EngineOptions } from "./protocol.ts";
 
 /** Higher goes first in the denoiser, at its next step. */
 const PRIORITY: Record<Priority, number> = { normal: 0, high: 1, urgent: 2 };
-/** A preview costs a small decode and some kilobytes; more often than this nobody sees a difference. */
-const PREVIEW_MILLISECONDS = 700;
+/** A preview of a picture costs a linear map and some kilobytes; more often than this nobody sees a difference. */
+const PREVIEW_MILLISECONDS = 200;
 const PREVIEW_QUALITY = 75;
 /** Checkpoints whose networks stay compiled at once; the least recently used goes first. */
 const KEPT_PIPELINES = 2;
@@ -21,25 +21,34 @@ interface Loaded {
   usedAt: number;
 }
 
-/** Draws with @kiln/diffusion. Jobs of one checkpoint share its denoiser's calls. */
+/**
+ * Draws with @kiln/diffusion. Jobs of one checkpoint share its denoiser's calls.
+ * @throws KilnError backend_unavailable, invalid_request for a backend, device or precision that this machine lacks
+ */
 export async function openDiffusionEngine(options: EngineOptions): Promise<PictureEngine> {
-  if (options.backend !== undefined && options.backend !== "onnx") {
-    throw new KilnError("backend_unavailable", `KILN_BACKEND=${options.backend} is not in this build; "onnx" is.`);
-  }
-  if (options.device !== "auto" && options.device !== "cpu") {
-    throw new KilnError("backend_unavailable", `KILN_DEVICE=${options.device} is not in this build; "cpu" is.`);
-  }
-  return new DiffusionEngine(options);
+  const { backend } = chooseBackend({ device: oneOf(DEVICES, options.backend ?? options.device), precision: oneOf(PRECISIONS, options.precision) });
+  return new DiffusionEngine(backend, options);
+}
+
+function oneOf<const T extends string>(known: readonly T[], value: string): T {
+  const found = known.find((each) => each === value);
+  if (found === undefined) throw new KilnError("backend_unavailable", `"${value}" is not in this build; there are ${known.join(", ")}.`);
+  return found;
 }
 
 class DiffusionEngine implements PictureEngine {
+  // Both backends of this build run on the CPU.
   readonly device = "cpu";
-  readonly backend = "onnx";
-  readonly precision = "float32";
+  readonly backend: string;
+  readonly precision: string;
+  readonly #backend: Backend;
   readonly #loaded = new Map<string, Loaded>();
   readonly #maxRows: number;
 
-  constructor({ slots }: EngineOptions) {
+  constructor(backend: Backend, { slots }: EngineOptions) {
+    this.#backend = backend;
+    this.backend = backend.name;
+    this.precision = backend.precision;
     // A picture with guidance takes two rows of a call.
     this.#maxRows = slots * 2;
   }
@@ -99,7 +108,7 @@ class DiffusionEngine implements PictureEngine {
     if (known) return known;
     const entry: Loaded = {
       model,
-      pipeline: Pipeline.load(model.path, { maxRows: this.#maxRows }),
+      pipeline: Pipeline.load(model.path, { maxRows: this.#maxRows, backend: this.#backend }),
       users: 0,
       usedAt: performance.now(),
     };
@@ -120,7 +129,8 @@ class JobProgressReport {
   readonly #job: EngineJob;
   readonly #events: EventQueue<EngineEvent>;
   readonly #steps: number[] = [];
-  #previewAt = 0;
+  /** When each picture was last shown: they step together, and all of them are looked at. */
+  readonly #shownAt: number[] = [];
 
   constructor(job: EngineJob, events: EventQueue<EngineEvent>) {
     this.#job = job;
@@ -132,8 +142,9 @@ class JobProgressReport {
     this.#steps[news.picture] = news.step;
     const step = this.#steps.reduce((sum, each) => sum + (each ?? 0), 0);
     this.#events.push({ type: "progress", phase: news.phase, step, totalSteps: news.totalSteps * n });
-    if (!preview || news.phase !== "denoising" || performance.now() - this.#previewAt < PREVIEW_MILLISECONDS) return;
-    this.#previewAt = performance.now();
+    const now = performance.now();
+    if (!preview || news.phase !== "denoising" || now - (this.#shownAt[news.picture] ?? 0) < PREVIEW_MILLISECONDS) return;
+    this.#shownAt[news.picture] = now;
     void this.#show(news).catch(() => {}); // a preview that fails is none
   }
 
