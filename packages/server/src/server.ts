@@ -3,6 +3,7 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import type { FastifyInstance } from "fastify";
 import type { Logger } from "pino";
+import { LOCAL_CALLER } from "./auth/caller.ts";
 import { Keys } from "./auth/keys.ts";
 import { RateLimiter } from "./auth/rate-limiter.ts";
 import { openContentPolicy } from "./content/policy.ts";
@@ -15,6 +16,7 @@ import type { ServerContext } from "./http/dialect.ts";
 import { JobService } from "./jobs/job-service.ts";
 import { Maintenance } from "./jobs/maintenance.ts";
 import { PicturesIn } from "./jobs/pictures-in.ts";
+import { sendWebhook } from "./jobs/webhooks.ts";
 import { makeLog } from "./metrics/log.ts";
 import { Metrics } from "./metrics/metrics.ts";
 import { Catalogue } from "./models/catalogue.ts";
@@ -58,6 +60,7 @@ interface Foundation {
   bus: EventBus;
   storage: Storage;
   store: JobStore;
+  uploads: Uploads;
   pictures: PicturesIn;
   catalogue: Catalogue;
   metrics: Metrics;
@@ -111,7 +114,8 @@ async function layFoundation(settings: Settings, log: Logger, closers: (() => Pr
     defaultModel: settings.KILN_DEFAULT_MODEL ?? settings.SDXL_MODEL_ID,
   });
   await catalogue.refresh();
-  const pictures = new PicturesIn(storage, new Uploads(database.records), store);
+  const uploads = new Uploads(database.records);
+  const pictures = new PicturesIn(storage, uploads, store);
   return {
     settings,
     log,
@@ -121,6 +125,7 @@ async function layFoundation(settings: Settings, log: Logger, closers: (() => Pr
     bus,
     storage,
     store,
+    uploads,
     pictures,
     catalogue,
     metrics: new Metrics(),
@@ -144,6 +149,7 @@ async function startEngine(
       implementation: settings.KILN_ENGINE,
       device: settings.KILN_DEVICE,
       backend: settings.KILN_BACKEND,
+      precision: settings.KILN_PRECISION,
       slots: settings.KILN_SLOTS,
       stepMilliseconds: settings.KILN_TEST_ENGINE_STEP_MS,
     },
@@ -197,7 +203,17 @@ async function makeContext(
   });
   closers.push(() => jobs.close());
   if (settings.KILN_ROLE !== "worker") {
-    const maintenance = new Maintenance({ store, queue, bus, jobs, metrics, log });
+    const maintenance = new Maintenance({
+      store,
+      queue,
+      bus,
+      jobs,
+      metrics,
+      log,
+      storage,
+      uploads: foundation.uploads,
+      retentionDays: settings.KILN_RETENTION_DAYS,
+    });
     await (foundation.backend.kind === "embedded" ? maintenance.rebuild() : maintenance.reconcile());
     maintenance.start();
     closers.push(() => maintenance.stop());
@@ -258,12 +274,27 @@ async function startWorker(
       context.jobs.forget(job.id);
       if (status === "completed") metrics.duration.observe(seconds);
       if (status === "failed") metrics.errors.inc();
+      const { webhook } = job.request;
+      if (webhook) void tellWebhook(job.id, webhook, context);
     },
   });
   await worker.start();
   closers.push(() => worker.close(settings.KILN_DRAIN_SECONDS));
   const preload = settings.PRELOAD_MODEL;
   if (preload !== undefined) foundation.bus.publish({ type: "model", action: "load", model: preload });
+}
+
+/** The job as it is recorded; a webhook that is lost with the process is not told again, which docs say. */
+async function tellWebhook(
+  id: string,
+  webhook: { url: string; secret?: string | undefined },
+  { jobs, settings, log }: ServerContext,
+): Promise<void> {
+  try {
+    await sendWebhook(await jobs.get(id, LOCAL_CALLER), webhook, { allowPrivate: settings.KILN_WEBHOOK_PRIVATE, log });
+  } catch (error) {
+    log.warn({ job: id, reason: messageOf(error) }, "a webhook could not be sent");
+  }
 }
 
 async function listen(context: ServerContext, closers: (() => Promise<void> | void)[]): Promise<RunningServer["listeners"]> {

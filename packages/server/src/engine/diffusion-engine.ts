@@ -1,4 +1,14 @@
-import { type Backend, chooseBackend, DEVICES, encodeWebp, type GenerateProgress, type GenerateRequest, PRECISIONS, Pipeline, type SchedulerRequest } from "@kiln/diffusion";
+import {
+  type Backend,
+  chooseBackend,
+  DEVICES,
+  encodeWebp,
+  type GenerateProgress,
+  type GenerateRequest,
+  Pipeline,
+  PRECISIONS,
+  type SchedulerRequest,
+} from "@kiln/diffusion";
 import { findScheduler } from "../models/schedulers.ts";
 import type { Priority } from "../records/schema.ts";
 import { EventQueue } from "./event-queue.ts";
@@ -26,13 +36,17 @@ interface Loaded {
  * @throws KilnError backend_unavailable, invalid_request for a backend, device or precision that this machine lacks
  */
 export async function openDiffusionEngine(options: EngineOptions): Promise<PictureEngine> {
-  const { backend } = chooseBackend({ device: oneOf(DEVICES, options.backend ?? options.device), precision: oneOf(PRECISIONS, options.precision) });
+  const { backend } = chooseBackend({
+    device: oneOf(DEVICES, options.backend ?? options.device),
+    precision: oneOf(PRECISIONS, options.precision),
+  });
   return new DiffusionEngine(backend, options);
 }
 
 function oneOf<const T extends string>(known: readonly T[], value: string): T {
   const found = known.find((each) => each === value);
-  if (found === undefined) throw new KilnError("backend_unavailable", `"${value}" is not in this build; there are ${known.join(", ")}.`);
+  if (found === undefined)
+    throw new KilnError("backend_unavailable", `"${value}" is not in this build; there are ${known.join(", ")}.`);
   return found;
 }
 

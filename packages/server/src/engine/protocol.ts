@@ -5,6 +5,7 @@ export interface EngineOptions {
   implementation: "diffusion" | "test";
   device: string;
   backend: string | undefined;
+  precision: string;
   slots: number;
   stepMilliseconds: number;
 }

@@ -54,14 +54,14 @@ export function completeRequest(request: GenerationRequest, catalogue: Catalogue
   };
 }
 
-function schedulerOf(request: GenerationRequest, fallback: string): { scheduler: string; scheduler_from_model: boolean } {
+type Scheduler = Pick<CompleteRequest, "scheduler" | "scheduler_label" | "scheduler_from_model">;
+
+function schedulerOf(request: GenerationRequest, fallback: string): Scheduler {
   const { scheduler, scheduler_config, a1111 } = request;
   if (a1111) {
     const names = a1111Names(a1111);
-    return {
-      scheduler: `${names.sampler}${names.schedule === "automatic" ? "" : ` ${names.schedule}`}`,
-      scheduler_from_model: false,
-    };
+    const label = names.schedule === "automatic" ? names.sampler : `${names.sampler} ${names.schedule}`;
+    return { scheduler: label, scheduler_label: label, scheduler_from_model: false };
   }
   const found = findScheduler(scheduler ?? fallback);
   if (!found) {
@@ -73,7 +73,8 @@ function schedulerOf(request: GenerationRequest, fallback: string): { scheduler:
       },
     );
   }
-  return { scheduler: found.name, scheduler_from_model: scheduler === undefined && scheduler_config === undefined };
+  const fromModel = scheduler === undefined && scheduler_config === undefined;
+  return { scheduler: found.name, scheduler_label: found.label, scheduler_from_model: fromModel };
 }
 
 function a1111Names({ sampler, schedule }: { sampler: string; schedule?: string | undefined }): {

@@ -6,7 +6,7 @@ export function infotextOf(request: CompleteRequest, seed: string = request.seed
   if (request.negative_prompt) lines.push(`Negative prompt: ${request.negative_prompt}`);
   const settings: [string, string | number | undefined][] = [
     ["Steps", request.steps],
-    ["Sampler", request.scheduler],
+    ["Sampler", request.scheduler_label],
     ["CFG scale", request.guidance_scale],
     ["Seed", seed],
     ["Size", `${request.width}x${request.height}`],

@@ -23,7 +23,10 @@ export interface JobView {
   created_at: string;
   started_at?: string;
   finished_at?: string;
-  request: Omit<CompleteRequest, "seed" | "webhook"> & { seed: number | string; webhook?: { url: string } };
+  request: Omit<CompleteRequest, "seed" | "webhook" | "scheduler_label" | "scheduler_from_model"> & {
+    seed: number | string;
+    webhook?: { url: string };
+  };
   progress?: JobProgress;
   position?: number;
   images: ImageView[];
@@ -43,7 +46,7 @@ export function viewJob(
   images: readonly ImageRow[],
   extra: { progress?: JobProgress | undefined; position?: number | undefined } = {},
 ): JobView {
-  const { seed, webhook, ...request } = row.request;
+  const { seed, webhook, scheduler_label: _label, scheduler_from_model: _fromModel, ...request } = row.request;
   return {
     id: row.id,
     status: row.status,

@@ -1,8 +1,11 @@
 import type { Logger } from "pino";
+import { LOCAL_CALLER } from "../auth/caller.ts";
 import type { EventBus } from "../events/bus.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import type { JobQueue } from "../queue/job-queue.ts";
 import type { JobStore } from "../records/job-store.ts";
+import type { Uploads } from "../records/uploads.ts";
+import type { Storage } from "../storage/storage.ts";
 import type { JobService } from "./job-service.ts";
 
 const TICK_MILLISECONDS = 2000;
@@ -13,7 +16,15 @@ const RECONCILE_AT_ONCE = 500;
 const OVERDUE_AT_ONCE = 500;
 const REBUILD_PAGE = 1000;
 
+const EXPIRE_EVERY_TICKS = 300;
+const EXPIRE_AT_ONCE = 200;
+const DAY_MILLISECONDS = 86_400_000;
+
 export interface MaintenanceParts {
+  uploads: Uploads;
+  storage: Storage;
+  /** Jobs and uploads older than this go, favourites stay; 0 keeps everything. */
+  retentionDays: number;
   store: JobStore;
   queue: JobQueue;
   bus: EventBus;
@@ -71,6 +82,18 @@ export class Maintenance {
     }
   }
 
+  /** Removes what is older than the retention time: records first, so that nothing shows a picture that is gone. */
+  async expire(): Promise<void> {
+    const { store, storage, uploads, jobs, retentionDays } = this.#parts;
+    if (retentionDays === 0) return;
+    const before = new Date(Date.now() - retentionDays * DAY_MILLISECONDS);
+    for (const id of await store.expired(before, EXPIRE_AT_ONCE)) await jobs.remove(id, LOCAL_CALLER);
+    for (const { id, key } of await uploads.olderThan(before, EXPIRE_AT_ONCE)) {
+      await uploads.remove(id);
+      await storage.delete(key);
+    }
+  }
+
   #schedule(): void {
     this.#timer = setTimeout(() => {
       this.#running = this.#once()
@@ -96,6 +119,7 @@ export class Maintenance {
       await queue.remove({ id, priority: row.priority });
       bus.publish({ type: "job", job: id, owner: row.owner });
     }
+    if (this.#tick % EXPIRE_EVERY_TICKS === 0) await this.expire();
     if (this.#tick++ % RECONCILE_EVERY_TICKS === 0) await this.reconcile();
   }
 }

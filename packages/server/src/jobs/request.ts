@@ -138,6 +138,8 @@ export interface CompleteRequest extends GenerationRequest {
   scheduler: string;
   /** Nobody named a scheduler: `scheduler` says which one the model brings. */
   scheduler_from_model: boolean;
+  /** As pictures' parameters write it. */
+  scheduler_label: string;
   seed: string;
   loras: { name: string; weight: number }[];
 }

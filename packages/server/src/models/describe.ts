@@ -32,7 +32,8 @@ export async function describeModel(path: string, id: string, warn: (message: st
     if (kind === "checkpoint" && (found.problem !== undefined || found.missing.length > 0)) return undefined;
     const defaults = kind === "checkpoint" ? await defaultsOf(path) : NO_DEFAULTS;
     const words = await readWords(path);
-    const description = found.metadata["modelspec.description"];
+    const own = await readJson(join(path, "kiln.json"));
+    const description = textOf(own.description) ?? found.metadata["modelspec.description"];
     return {
       id,
       kind,
@@ -41,7 +42,7 @@ export async function describeModel(path: string, id: string, warn: (message: st
       path,
       bytes: found.bytes,
       created: Math.round((await stat(path)).mtimeMs / 1000),
-      title: found.metadata["modelspec.title"] ?? id,
+      title: textOf(own.title) ?? found.metadata["modelspec.title"] ?? id,
       ...(description === undefined ? {} : { description }),
       size: { width: defaults.width, height: defaults.height },
       defaults,
@@ -71,26 +72,22 @@ function variantOf({ distilled }: Inspection, id: string): ModelInfo["variant"] 
   return kind === undefined ? "base" : kind;
 }
 
-const wordsSchema = z.record(z.string(), z.unknown());
+const objectSchema = z.record(z.string(), z.unknown());
+
+/** A JSON object beside a checkpoint; nothing where there is none. */
+async function readJson(path: string): Promise<Record<string, unknown>> {
+  const content = await readFile(path, "utf8").catch(() => undefined);
+  return content === undefined ? {} : objectSchema.parse(JSON.parse(content));
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === "string" ? value : undefined;
+}
 
 /** `words.json` beside a checkpoint lists what it has learnt, by kind of word. */
 async function readWords(path: string): Promise<Record<string, string[]> | undefined> {
-  const content = await readFile(join(path, "words.json"), "utf8").catch(() => undefined);
-  if (content === undefined) return undefined;
-  const parsed = wordsSchema.safeParse(JSON.parse(content));
-  if (!parsed.success) return undefined;
-  return Object.fromEntries(
-    Object.entries(parsed.data).flatMap(([name, group]) => {
-      const list = phrasesOf(group);
-      return list === undefined ? [] : [[name, list]];
-    }),
+  const lists = Object.entries(await readJson(join(path, "words.json"))).filter(
+    (entry): entry is [string, string[]] => Array.isArray(entry[1]) && entry[1].every((word) => typeof word === "string"),
   );
-}
-
-/** A list of phrases; of a group that is split by kind ("house": [...], "boat": [...]), the first of each. */
-function phrasesOf(group: unknown): string[] | undefined {
-  const list = z.array(z.string()).safeParse(group);
-  if (list.success) return list.data;
-  const kinds = z.record(z.string(), z.array(z.string())).safeParse(group);
-  return kinds.success ? Object.values(kinds.data).flatMap(([first]) => first ?? []) : undefined;
+  return lists.length > 0 ? Object.fromEntries(lists) : undefined;
 }

@@ -85,8 +85,16 @@ export const SETTINGS = {
     "The engine; the test engine draws flat pictures and is for benches and tests.",
   ),
   KILN_TEST_ENGINE_STEP_MS: setting(whole(0, 60_000), "5", "How long a step of the test engine takes."),
-  KILN_BACKEND: optional(text, "The library that runs the networks (onnx, openvino); the best one found when unset."),
-  KILN_DEVICE: setting(text, "auto", "The device of this worker's engine, for example cpu or cuda:0."),
+  KILN_BACKEND: optional(
+    z.enum(["onnx", "openvino"]),
+    "The library that runs the networks; the fastest one that is installed when unset.",
+  ),
+  KILN_DEVICE: setting(z.enum(["auto", "cpu"]), "auto", "The device of this process's engine."),
+  KILN_PRECISION: setting(
+    z.enum(["auto", "float32", "bfloat16"]),
+    "auto",
+    "How exactly the networks compute; auto is bfloat16 with OpenVINO and float32 else.",
+  ),
   KILN_SLOTS: setting(whole(1, 64), "4", "Jobs that share the denoiser of one engine."),
   KILN_LOOKAHEAD: setting(whole(0, 256), "4", "Jobs that a worker holds beyond its slots, so that it can choose among them."),
   KILN_ENGINE_HANG_SECONDS: setting(whole(5, 3600), "300", "An engine with work that says nothing for so long is replaced."),

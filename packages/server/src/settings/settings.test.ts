@@ -1,0 +1,66 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { describeSettings } from "./describe.ts";
+import { loadSettings, SettingsError } from "./load.ts";
+import { SETTINGS } from "./schema.ts";
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "kiln-settings-"));
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+test("without anything there is one listener on loopback", () => {
+  expect(loadSettings({}, folder)).toMatchObject({
+    KILN_LISTEN: [{ host: "127.0.0.1", port: 7860, dialect: "instant" }],
+    KILN_ROLE: "all",
+    KILN_SLOTS: 4,
+  });
+});
+
+test("the environment goes over the file, an empty variable does not", () => {
+  writeFileSync(join(folder, "kiln.json"), JSON.stringify({ KILN_SLOTS: 2, KILN_HOSTS: ["a", "b"], KILN_TRUST_PROXY: true }));
+  expect(loadSettings({ KILN_SLOTS: "" }, folder)).toMatchObject({
+    KILN_SLOTS: 2,
+    KILN_HOSTS: ["a", "b"],
+    KILN_TRUST_PROXY: true,
+  });
+  expect(loadSettings({ KILN_SLOTS: "8" }, folder).KILN_SLOTS).toBe(8);
+});
+
+test.each([
+  [{ KILN_LISTEN: "7860" }, /KILN_LISTEN: "7860" is not \[host:\]port=dialect/],
+  [{ KILN_LISTEN: "99999=instant" }, /KILN_LISTEN/],
+  [{ KILN_LISTEN: "7860=nothing" }, /"nothing" is no dialect/],
+  [{ KILN_SLOTS: "many" }, /KILN_SLOTS: must be a whole number/],
+  [{ KILN_SLOTS: "0" }, /KILN_SLOTS/],
+  [{ KILN_LISTN: "x" }, /KILN_LISTN in the environment is no setting.*KILN_LISTEN meant/],
+  [{ DATABASE_URL: "mysql://x" }, /DATABASE_URL/],
+  [{ KILN_CONFIG: "missing.json" }, /missing.json cannot be read/],
+])("%j stops the start", (environment, message) => {
+  expect(() => loadSettings(environment, folder)).toThrow(message);
+});
+
+test("an unknown name or a broken file stops the start", () => {
+  writeFileSync(join(folder, "kiln.json"), JSON.stringify({ SLOTS: 2 }));
+  expect(() => loadSettings({}, folder)).toThrow(/SLOTS in .*kiln.json is no setting/);
+  writeFileSync(join(folder, "kiln.json"), "{");
+  expect(() => loadSettings({}, folder)).toThrow(SettingsError);
+});
+
+test("listeners have hosts, IPv6 too", () => {
+  const { KILN_LISTEN } = loadSettings({ KILN_LISTEN: "0.0.0.0:7860=instant, [::1]:8007=queue" }, folder);
+  expect(KILN_LISTEN).toEqual([
+    { host: "0.0.0.0", port: 7860, dialect: "instant" },
+    { host: "::1", port: 8007, dialect: "queue" },
+  ]);
+});
+
+test("the description has every setting and no secret", () => {
+  const described = describeSettings(loadSettings({ AWS_SECRET_ACCESS_KEY: "hush" }, folder));
+  expect(described.map(({ name }) => name)).toEqual(Object.keys(SETTINGS));
+  expect(JSON.stringify(described)).not.toContain("hush");
+  expect(described.every(({ about }) => about.length > 10)).toBe(true);
+});
