@@ -23,6 +23,9 @@ export { type Inspection, inspectFile } from "./checkpoint/inspect.ts";
 export { Denoiser, type DenoiserOptions, type StepProgress, type SubmitOptions } from "./denoise/denoiser.ts";
 export { type Candidate, fairPolicy, type Policy } from "./denoise/policy.ts";
 export { ERROR_CODES, type ErrorCode, KilnError } from "./errors.ts";
+export { type ControlledRow, ControlNetwork } from "./networks/control-network.ts";
+export { NoisePredictor, type Residuals, type Row, type RowConditioning } from "./networks/noise-predictor.ts";
+export { TinyAutoencoder } from "./networks/tiny-autoencoder.ts";
 export {
   decodeMask,
   decodePicture,
@@ -38,6 +41,7 @@ export { encodePicture, encodePngWithMetadata, type PictureMetadata, readPicture
 export { type ResizeMode, resizePicture } from "./pictures/resize.ts";
 export { DiffusionModel, type LoadOptions } from "./pipelines/diffusion-model.ts";
 export { GeneratedPicture } from "./pipelines/generated-picture.ts";
+export { rowConditioning } from "./pipelines/micro-conditioning.ts";
 export { Pipeline } from "./pipelines/pipeline.ts";
 export type { PromptSyntax } from "./pipelines/prompt-encoder.ts";
 export { type Recipe, recipeFor } from "./pipelines/recipes.ts";
@@ -51,7 +55,11 @@ export {
   isA1111Sampler,
   resolveA1111Name,
 } from "./schedulers/a1111/names.ts";
+export { type A1111Run, type A1111Scheduler, createA1111Sampler } from "./schedulers/a1111/sampler.ts";
+export { evaluationRange, startIndexForStrength } from "./schedulers/partial-run.ts";
 export { createScheduler, listSchedulers, resolveSchedulerName } from "./schedulers/registry.ts";
 export type { Scheduler, SchedulerConfig, SchedulerRun, SchedulerState, SchedulerStep } from "./schedulers/scheduler.ts";
+export { ClipTokenizer } from "./text/clip-tokenizer.ts";
 export { extractLoraTags, type LoraTag } from "./text/extra-network-tags.ts";
+export { type PromptPart, parsePromptAttention } from "./text/prompt-attention.ts";
 export { VERSION } from "./version.ts";

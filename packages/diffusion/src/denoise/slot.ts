@@ -41,6 +41,8 @@ export interface SlotControl {
   /** [3, 8 height, 8 width] in 0..1. */
   readonly condition: Float32Array;
   readonly scale: number;
+  /** It guides the positive half alone, its inner residuals more than its outer ones. */
+  readonly guess?: boolean;
   /** The part of the run in which it acts, as fractions. */
   readonly start: number;
   readonly end: number;

@@ -52,9 +52,11 @@ async function controlResiduals(
   for (const [i, slot] of slots.entries()) {
     const active = slot.definition.controls.filter((control) => acts(slot, control) && control.scale !== 0);
     for (const row of rows[i] ?? []) {
-      for (const { network, condition, scale } of active) {
+      const negative = row.conditioning === slot.definition.negative;
+      for (const { network, condition, scale, guess = false } of active) {
+        if (guess && negative) continue;
         const list = controlled.get(network) ?? [];
-        list.push({ row, place, condition, scale });
+        list.push({ row, place, condition, scale, guess });
         controlled.set(network, list);
       }
       place++;

@@ -13,7 +13,7 @@ export function hiddenStateName(layer: number, normed: boolean): string {
  *
  * Inputs: `token_embeddings` [N, T, C], rows of the vocabulary's table looked up outside (`text/embedding-table.ts`);
  * `end_token` int64 [N], where the pooled output is taken.
- * Outputs: `hidden.K` [N, T, C] for K = 1 .. layers, the states after K blocks, and `normed.K`, the same after the final norm;
+ * Outputs: `hidden.K` [N, T, C] for K = 0 .. layers, the states after K blocks, and `normed.K`, the same after the final norm;
  * `pooled` [N, projection], the normed state at the end token, projected where the network has a projection.
  */
 export function clipText(s: Scope, config: ClipTextConfig): void {
@@ -23,11 +23,11 @@ export function clipText(s: Scope, config: ClipTextConfig): void {
 
   let h = graph.add(embeddings, s.weight("embeddings.position_embedding.weight", [config.maxPositions, config.hiddenSize]));
   let last = h;
-  for (let i = 0; i < config.layers; i++) {
-    h = encoderLayer(s.at(`encoder.layers.${i}`), h, config);
+  for (let layer = 0; layer <= config.layers; layer++) {
+    if (layer > 0) h = encoderLayer(s.at(`encoder.layers.${layer - 1}`), h, config);
     last = layerNorm(s.at("final_layer_norm"), h, config.layerNormEps);
-    graph.output(hiddenStateName(i + 1, false), h);
-    graph.output(hiddenStateName(i + 1, true), last);
+    graph.output(hiddenStateName(layer, false), h);
+    graph.output(hiddenStateName(layer, true), last);
   }
   const end = graph.pickToken(last, endToken);
   graph.output("pooled", s.has("text_projection.weight") ? linear(s.at("text_projection"), end) : end);

@@ -18,6 +18,8 @@ export interface ControlledRow {
   readonly condition: Float32Array;
   /** Times every residual; zero rows are not asked at all. */
   readonly scale: number;
+  /** Outer residuals count less than inner ones: from a tenth at the first to the whole in the middle. */
+  readonly guess?: boolean;
 }
 
 /** A ControlNet, ready to be asked for residuals. */
@@ -65,9 +67,12 @@ export class ControlNetwork {
         }),
     );
     const sums: Record<string, Tensor> = {};
-    for (const name of residualNames(this.config)) {
+    const names = residualNames(this.config);
+    for (const [i, name] of names.entries()) {
       const residual = outputs[name];
-      if (residual) sums[name] = accumulate(residual, rows, batch, into[name]);
+      const guessed = 10 ** (i / (names.length - 1) - 1);
+      const scaled = rows.map((row) => ({ place: row.place, scale: row.scale * (row.guess ? guessed : 1) }));
+      if (residual) sums[name] = accumulate(residual, scaled, batch, into[name]);
     }
     return sums;
   }
@@ -86,7 +91,7 @@ export const PIXELS_PER_LATENT = 8;
 
 function accumulate(
   residual: Tensor & { data: Float32Array },
-  rows: readonly ControlledRow[],
+  rows: readonly Pick<ControlledRow, "place" | "scale">[],
   batch: number,
   before: Tensor | undefined,
 ): Tensor {

@@ -23,7 +23,7 @@ export interface EncodedWindow {
 }
 
 export interface EncodeOptions {
-  /** How many of the network's blocks the states have passed, 1 .. layers. */
+  /** How many of the network's blocks the states have passed, 0 .. layers. */
   readonly layer: number;
   /** Whether the final norm stands behind them. */
   readonly normed: boolean;

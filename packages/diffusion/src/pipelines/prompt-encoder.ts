@@ -142,7 +142,7 @@ export class PromptEncoder {
   /** SDXL reads the states before the last block, unnormed; SD 1.5 those after it, normed. Clip skip counts from there. */
   #layerOf({ config }: TextEncoder, clipSkip: number): { layer: number; normed: boolean } {
     const layer = config.layers - clipSkip - (this.#pooling ? 1 : 0);
-    if (layer < 1) {
+    if (layer < 0) {
       throw new KilnError(
         "invalid_request",
         `clipSkip ${clipSkip} leaves nothing of a text encoder of ${config.layers} layers.`,

@@ -121,6 +121,8 @@ export interface ControlRequest {
   readonly image: PictureSource;
   /** Default 1. */
   readonly scale?: number;
+  /** Guess mode: it guides the positive half of guidance alone, and its outer residuals count less; for drawing without a prompt. */
+  readonly guess?: boolean;
   /** The part of the run in which it acts, 0 to 1. Default: all. */
   readonly start?: number;
   readonly end?: number;
