@@ -1,9 +1,9 @@
+import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { loadSettings, type RunningServer, startServer } from "@kiln/server";
-import { build } from "vite";
 
 const PAGE = fileURLToPath(new URL("..", import.meta.url));
 const MODELS = process.env.MODELS_DIR ?? fileURLToPath(new URL("../../../models", import.meta.url));
@@ -24,7 +24,8 @@ export interface Service {
 
 /** Builds the page and starts the whole service that serves it, with a folder of its own for its data. */
 export async function startService(settings: Readonly<Record<string, string>> = {}): Promise<Service> {
-  await build({ root: PAGE, logLevel: "error" });
+  // As a command of its own: in a test's environment the build would bring the development version of React.
+  execFileSync("npm", ["run", "build"], { cwd: PAGE, env: { ...process.env, NODE_ENV: "production" }, stdio: "pipe" });
   const draws = existsSync(join(MODELS, "kiln-demo", "model_index.json"));
   const folder = mkdtempSync(join(tmpdir(), "kiln-page-"));
   const start = (port: string): Promise<RunningServer> =>
