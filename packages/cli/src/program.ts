@@ -1,0 +1,59 @@
+import { VERSION } from "@kiln/diffusion";
+import { Command } from "commander";
+import { accelCommand } from "./commands/accel.ts";
+import { configCommand } from "./commands/config.ts";
+import { generateCommand } from "./commands/generate.ts";
+import { inspectCommand } from "./commands/inspect.ts";
+import { schedulersCommand } from "./commands/schedulers.ts";
+import { serveCommand } from "./commands/serve.ts";
+
+const LESSON = `Kiln draws pictures from words with Stable Diffusion XL, on this machine.
+
+Three commands to try:
+  kiln generate "a red house on green hills at sunset"
+      draws with the demo checkpoint that comes with Kiln, and says where the picture is
+  kiln generate "a portrait of an old sailor" --model ./sdxl.safetensors
+      draws with a checkpoint of your own
+  kiln serve
+      the page and the APIs, at http://127.0.0.1:7860
+
+kiln --help lists every command, and kiln COMMAND --help shows its options with examples.
+`;
+
+/** Every command of `kiln`. Without one it teaches. */
+export function createProgram(): Command {
+  const program = new Command("kiln")
+    .description("Stable Diffusion XL on this machine: from .safetensors to pictures, with no Python and no export step.")
+    .version(VERSION, "-V, --version", "say which version this is")
+    .helpOption("-h, --help", "show this help")
+    .helpCommand("help [command]", "show the help of a command")
+    .action(() => {
+      process.stdout.write(LESSON);
+    });
+  for (const command of [
+    generateCommand(),
+    inspectCommand(),
+    schedulersCommand(),
+    serveCommand(),
+    configCommand(),
+    accelCommand(),
+  ]) {
+    program.addCommand(command);
+  }
+  program.addHelpText(
+    "after",
+    `
+Examples:
+  $ kiln generate "a lighthouse by the sea at night with a full moon" --seed 1
+  $ kiln inspect sdxl.safetensors
+  $ kiln serve`,
+  );
+  for (const command of [program, ...program.commands]) quiet(command);
+  return program;
+}
+
+/** Failures are said once, by main. */
+function quiet(command: Command): void {
+  command.exitOverride().configureOutput({ outputError: () => undefined });
+  for (const nested of command.commands) quiet(nested);
+}
