@@ -4,7 +4,7 @@ import { startTestServer, type TestServer } from "./testing/start-test-server.ts
 
 let server: TestServer;
 beforeAll(async () => {
-  server = await startTestServer();
+  server = await startTestServer({ KILN_TEST_ENGINE_STEP_MS: "4" });
 });
 afterAll(async () => {
   await server.close();
@@ -53,8 +53,33 @@ test("a crash of the engine brings the job back, and a second one sets it aside"
   expect(await finished(good.id)).toMatchObject({ status: "completed" });
 });
 
+test("an engine that ran out of memory is replaced, and the job has one more try, alone", async () => {
+  const before = server.context.supervisor?.pid;
+  const { id } = (await server.call("POST", "/v1/jobs", { prompt: "[out of memory]" })).json as JobView;
+  expect(await finished(id)).toMatchObject({ status: "failed", attempts: 2, error: { code: "out_of_memory" } });
+  expect(server.context.supervisor?.pid).not.toBe(before);
+});
+
+test("an error of the request's own fails it at once", async () => {
+  const { id } = (await server.call("POST", "/v1/jobs", { prompt: "[fail]" })).json as JobView;
+  expect(await finished(id)).toMatchObject({ status: "failed", attempts: 1, error: { code: "numeric" } });
+});
+
+test("metrics keep the names that dashboards know", async () => {
+  const text = await (await fetch(`${server.url}/metrics`)).text();
+  for (const name of [
+    "image_generation_requests_total",
+    "image_generation_errors_total",
+    "image_generation_duration_seconds_bucket",
+    "kiln_queue_wait_seconds_bucket",
+    "kiln_step_seconds_sum",
+  ]) {
+    expect(text).toContain(name);
+  }
+});
+
 test("events are sent until the job ends", async () => {
-  const { id } = (await server.call("POST", "/v1/jobs", { prompt: "slow", steps: 20 })).json as JobView;
+  const { id } = (await server.call("POST", "/v1/jobs", { prompt: "slow", steps: 150 })).json as JobView;
   const text = await (await fetch(`${server.url}/v1/jobs/${id}/events`)).text();
   expect(text).toMatch(/^event: job\n/);
   expect(text).toContain("event: progress\n");

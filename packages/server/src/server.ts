@@ -270,6 +270,8 @@ async function startWorker(
       context.jobs.noteStarted(job);
       metrics.queueWait.observe({ priority: job.priority }, (Date.now() - job.created_at.getTime()) / 1000);
     },
+    onStep: (seconds) => metrics.stepSeconds.observe(seconds),
+    onRunning: (count) => metrics.running.set(count),
     onEnded(job, status, seconds) {
       context.jobs.forget(job.id);
       if (status === "completed") metrics.duration.observe(seconds);

@@ -16,3 +16,6 @@ export const LOCAL_CALLER: Caller = {
   quotaPicturesPerDay: undefined,
   contentCeiling: undefined,
 };
+
+/** Whoever asks for something that is answered without a key. Has nothing and may do nothing. */
+export const ANONYMOUS_CALLER: Caller = { ...LOCAL_CALLER, owner: "anonymous", role: "user" };

@@ -12,7 +12,7 @@ const DEFAULT_QUALITY = 95;
 /** Encodes a drawn picture as the request asks, with its parameters in it where wanted, and its thumbnail. */
 export async function encodePicture(picture: DrawnPicture, request: CompleteRequest): Promise<EncodedPicture> {
   const parameters = infotextOf(request, picture.seed);
-  const { width, height, pixels, index, seed } = picture;
+  const { width, height, pixels, index, seed } = await enlarged(picture, request.output.scale);
   const raw = { raw: { width, height, channels: 3 as const } };
   const { format, quality = DEFAULT_QUALITY, metadata = true } = request.output;
   const plain = sharp(pixels, raw);
@@ -29,6 +29,14 @@ export async function encodePicture(picture: DrawnPicture, request: CompleteRequ
     .jpeg({ quality: THUMBNAIL_QUALITY })
     .toBuffer();
   return { index, seed, width, height, format, bytes, thumbnail };
+}
+
+async function enlarged(picture: DrawnPicture, scale = 1): Promise<DrawnPicture> {
+  if (scale === 1) return picture;
+  const [width, height] = [Math.round(picture.width * scale), Math.round(picture.height * scale)];
+  const from = { raw: { width: picture.width, height: picture.height, channels: 3 as const } };
+  const pixels = await sharp(picture.pixels, from).resize(width, height, { kernel: "lanczos3", fit: "fill" }).raw().toBuffer();
+  return { ...picture, width, height, pixels };
 }
 
 /** Adds an iTXt chunk (PNG specification, 11.3.3.4) after the header; readers of A1111's parameters look there. */

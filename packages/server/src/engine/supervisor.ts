@@ -236,8 +236,11 @@ export class EngineSupervisor {
       this.#end(`it said nothing for ${Math.round(silence)} s with ${this.#flights.size} jobs in flight`);
   }
 
+  /** Ends the process. From now on whoever comes waits for the next one. */
   #end(verdict: string): void {
     this.#verdict = verdict;
+    if (this.#about) this.#ready = withResolvers();
+    this.#about = undefined;
     this.#child?.kill("SIGKILL");
   }
 

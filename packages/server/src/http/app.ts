@@ -2,7 +2,7 @@ import cors from "@fastify/cors";
 import multipart from "@fastify/multipart";
 import websocket from "@fastify/websocket";
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from "fastify";
-import { LOCAL_CALLER } from "../auth/caller.ts";
+import { ANONYMOUS_CALLER } from "../auth/caller.ts";
 import { admit } from "../auth/guard.ts";
 import { COMMON_DIALECTS, ROOT_DIALECTS } from "../dialects/index.ts";
 import { ServiceError } from "../errors.ts";
@@ -94,8 +94,9 @@ function addHooks(app: FastifyInstance, listener: Listener, context: ServerConte
   };
   app.decorateRequest("caller");
   app.addHook("onRequest", async (request, reply) => {
-    reply.header("x-request-id", request.id);
-    request.caller = LOCAL_CALLER;
+    reply.header("x-request-id", request.id).header("x-content-type-options", "nosniff");
+    if (/%00/.test(request.url)) throw new ServiceError("malformed", "The address holds a NUL character.");
+    request.caller = ANONYMOUS_CALLER;
     if (wantsPage(request.method, request.url, request.headers.accept)) return await sendPage(reply, () => admit(request, guard));
     const isPublic = request.routeOptions.config.public === true || request.method === "OPTIONS" || request.is404;
     if (!isPublic) request.caller = await admit(request, guard);

@@ -44,6 +44,9 @@ export interface JobServiceParts {
   onAccepted(job: NewJob): void;
 }
 
+/** Jobs that run at once in all workers of an installation are fewer. */
+const MAX_PROGRESS = 10_000;
+
 /** A job with the pictures it made. */
 export interface JobWithImages {
   row: JobRow;
@@ -72,7 +75,7 @@ export class JobService {
       return entries.map(() => true as const);
     }, MAX_BATCH_REQUESTS);
     this.#unsubscribe = parts.bus.subscribe((event) => {
-      if (event.type === "progress") this.#progress.set(event.job, event.progress);
+      if (event.type === "progress") this.#keepProgress(event.job, event.progress);
       if (event.type === "job") for (const wake of [...(this.#waiters.get(event.job) ?? [])]) wake();
     });
   }
@@ -81,6 +84,15 @@ export class JobService {
   async restore(): Promise<void> {
     this.#fair.restore(await this.#parts.store.fairTags());
     await this.measureQueue();
+  }
+
+  /** Learns which jobs workers of other processes have started: the smallest tag that waits is the time of now. */
+  async followQueue(): Promise<void> {
+    const tags = await this.#parts.store.fairTags();
+    for (const priority of PRIORITIES) {
+      const waiting = tags.filter((tag) => tag.priority === priority).map((tag) => tag.least);
+      if (waiting.length > 0) this.#fair.started(priority, Math.min(...waiting));
+    }
   }
 
   /** Looks at how much waits; the limit on waiting jobs and the fair tags go by it. */
@@ -250,6 +262,14 @@ export class JobService {
 
   close(): void {
     this.#unsubscribe();
+  }
+
+  /** Ends are told by the workers, whose news can be lost; so the oldest progress goes when there is too much. */
+  #keepProgress(id: string, progress: JobProgress): void {
+    this.#progress.delete(id);
+    this.#progress.set(id, progress);
+    const [oldest] = this.#progress.keys();
+    if (this.#progress.size > MAX_PROGRESS && oldest !== undefined) this.#progress.delete(oldest);
   }
 
   async #admit(requests: readonly GenerationRequest[], caller: Caller): Promise<void> {

@@ -82,9 +82,10 @@ export class Maintenance {
     }
   }
 
-  /** Removes what is older than the retention time: records first, so that nothing shows a picture that is gone. */
+  /** Forgets idempotency keys after a day, and removes what is older than the retention time: records first, so that nothing shows a picture that is gone. */
   async expire(): Promise<void> {
     const { store, storage, uploads, jobs, retentionDays } = this.#parts;
+    await store.forgetIdempotency(new Date(Date.now() - DAY_MILLISECONDS));
     if (retentionDays === 0) return;
     const before = new Date(Date.now() - retentionDays * DAY_MILLISECONDS);
     for (const id of await store.expired(before, EXPIRE_AT_ONCE)) await jobs.remove(id, LOCAL_CALLER);
@@ -120,6 +121,8 @@ export class Maintenance {
       bus.publish({ type: "job", job: id, owner: row.owner });
     }
     if (this.#tick % EXPIRE_EVERY_TICKS === 0) await this.expire();
-    if (this.#tick++ % RECONCILE_EVERY_TICKS === 0) await this.reconcile();
+    if (this.#tick++ % RECONCILE_EVERY_TICKS !== 0) return;
+    await this.reconcile();
+    await jobs.followQueue();
   }
 }

@@ -57,6 +57,8 @@ const output = z.object({
   format: z.enum(["png", "jpeg", "webp"]).default("png"),
   quality: z.int().min(1).max(100).optional(),
   metadata: z.boolean().optional(),
+  /** The finished picture is enlarged by this much (Lanczos), without another pass. */
+  scale: z.number().min(1).max(4).optional(),
   key: storageKey.optional().meta({ description: "Storage key without extension; the picture's index is appended when n > 1" }),
   thumbnail_key: storageKey.optional(),
 });

@@ -284,6 +284,11 @@ export class JobStore {
       .execute();
   }
 
+  /** Forgets idempotency keys that were used before a moment. */
+  async forgetIdempotency(before: Date): Promise<void> {
+    await this.#db.deleteFrom("idempotency").where("created_at", "<", before).execute();
+  }
+
   /** All unfinished jobs' places in the queue, oldest first, page by page. */
   async *unfinishedEntries(page: number): AsyncIterable<Pick<JobRow, "id" | "priority" | "fair_tag">[]> {
     let after = "";

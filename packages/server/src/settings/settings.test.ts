@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -63,4 +63,13 @@ test("the description has every setting and no secret", () => {
   expect(described.map(({ name }) => name)).toEqual(Object.keys(SETTINGS));
   expect(JSON.stringify(described)).not.toContain("hush");
   expect(described.every(({ about }) => about.length > 10)).toBe(true);
+});
+
+test("docs/configuration.md lists every setting with its default and its meaning", () => {
+  const page = readFileSync(new URL("../../../../docs/configuration.md", import.meta.url), "utf8");
+  for (const { name, default: fallback, about } of describeSettings()) {
+    expect(page).toContain(`| \`${name}\` |`);
+    expect(page).toContain(about);
+    if (fallback) expect(page).toContain(`\`${fallback}\``);
+  }
 });

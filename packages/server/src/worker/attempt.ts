@@ -25,6 +25,8 @@ export interface AttemptParts {
   workerId: string;
   log: Logger;
   onStarted(job: JobRow): void;
+  /** Seconds between two steps of one job. */
+  onStep(seconds: number): void;
   onEnded(job: JobRow, status: "completed" | "failed" | "cancelled", seconds: number): void;
 }
 
@@ -184,8 +186,11 @@ class Attempt {
   #tell(news: EngineNews): void {
     const { bus } = this.#parts;
     const { id, owner } = this.#row;
-    if (news.type === "progress") bus.publish({ type: "progress", job: id, owner, progress: this.#clock.note(news) });
-    else if (news.type === "warning") this.#warnings.push(news.message);
+    if (news.type === "progress") {
+      const { progress, stepSeconds } = this.#clock.note(news);
+      if (stepSeconds !== undefined) this.#parts.onStep(stepSeconds);
+      bus.publish({ type: "progress", job: id, owner, progress });
+    } else if (news.type === "warning") this.#warnings.push(news.message);
     else
       bus.publish({
         type: "preview",

@@ -44,6 +44,8 @@ describe("which job starts next", () => {
     const suspect = job("suspect", { suspect: true, since: 1 });
     expect(choose([suspect], [running()])).toBeUndefined();
     expect(choose([suspect])).toBe("suspect");
+    expect(choose([suspect, job("younger")], [running()])).toBeUndefined();
+    expect(choose([job("suspect", { suspect: true, since: 99 }), job("older", { since: 1 })], [running()])).toBe("older");
     expect(choose([job("u", { priority: "urgent" })], [running({ suspect: true })])).toBeUndefined();
   });
 

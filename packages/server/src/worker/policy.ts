@@ -53,10 +53,8 @@ export function chooseNext(
     (a, b) => effectiveRank(a, now) - effectiveRank(b, now) || scoreOf(a, loaded) - scoreOf(b, loaded),
   );
   for (const candidate of ordered) {
-    if (candidate.suspect) {
-      if (running.length === 0) return candidate;
-      continue;
-    }
+    // When its turn has come, the others run out before it: while they keep joining, it would never be alone.
+    if (candidate.suspect) return running.length === 0 ? candidate : undefined;
     if (running.length < capacity.slots) return candidate;
     if (candidate.priority === "urgent" && mayPreempt(running, capacity)) return candidate;
   }

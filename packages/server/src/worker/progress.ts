@@ -14,9 +14,11 @@ export class AttemptClock {
     this.#created = createdAt.getTime();
   }
 
-  /** Seconds since the last step, once there are two; what a step takes. */
-  note(news: Extract<EngineNews, { type: "progress" }>): JobProgress {
+  /** The progress to show, and what the last step took once there are two. */
+  note(news: Extract<EngineNews, { type: "progress" }>): { progress: JobProgress; stepSeconds: number | undefined } {
     const now = Date.now();
+    const stepSeconds =
+      news.phase === "denoising" && this.#lastStepAt !== undefined ? (now - this.#lastStepAt) / 1000 : undefined;
     if (news.phase === "denoising") {
       if (this.#denoisingSince === undefined) {
         this.#denoisingSince = now;
@@ -29,13 +31,14 @@ export class AttemptClock {
       this.#denoisingSince === undefined || done < 1
         ? null
         : ((now - this.#denoisingSince) / 1000 / done) * (news.totalSteps - news.step);
-    return {
+    const progress: JobProgress = {
       step: news.step,
       total_steps: news.totalSteps,
       percent: news.totalSteps === 0 ? 0 : Math.min(100, Math.round((1000 * news.step) / news.totalSteps) / 10),
       eta_seconds: eta === null ? null : Math.round(eta * 100) / 100,
       phase: news.phase,
     };
+    return { progress, stepSeconds };
   }
 
   timings(): JobTimings {

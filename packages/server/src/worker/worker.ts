@@ -20,6 +20,8 @@ export interface WorkerOptions extends Omit<AttemptParts, "workerId"> {
   slots: number;
   lookahead: number;
   lockSeconds: number;
+  /** Hears how many jobs run, whenever that changes. */
+  onRunning(count: number): void;
   log: Logger;
 }
 
@@ -148,6 +150,7 @@ export class Worker {
       this.#held.delete(held.id);
       const started: Started = Object.assign(held, { abort: new AbortController() });
       this.#running.set(held.id, started);
+      this.#options.onRunning(this.#running.size);
       void this.#run(started);
     }
   }
@@ -163,14 +166,14 @@ export class Worker {
       result = await runAttempt(job.id, job.abort.signal, { ...this.#options, workerId: this.id });
     } catch (error) {
       this.#options.log.error({ job: job.id, err: error }, "the records do not take the end of a job; it will run again");
-      this.#running.delete(job.id);
       job.fail(error);
-      this.#pump();
+      queueMicrotask(() => this.#pump());
       return;
     } finally {
       clearTimeout(timer);
+      this.#running.delete(job.id);
+      this.#options.onRunning(this.#running.size);
     }
-    this.#running.delete(job.id);
     if (result === "again" && !this.#draining) {
       const row = await this.#options.store.get(job.id).catch(() => undefined);
       this.#held.set(job.id, { ...job, suspect: (row?.engine_deaths ?? 1) > 0 });

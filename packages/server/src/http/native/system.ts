@@ -49,7 +49,10 @@ export const systemRoutes: Route[] = [
     tag: "health",
     answers: { 200: { description: "The metrics", contentType: "text/plain" } },
     async handle({ context, reply }) {
-      const { registry } = context.metrics;
+      const { registry, engineMemory } = context.metrics;
+      const memory = context.supervisor?.memory;
+      if (memory) engineMemory.set({ kind: "process" }, memory.process);
+      if (memory?.deviceUsed !== undefined) engineMemory.set({ kind: "device" }, memory.deviceUsed);
       return reply.type(registry.contentType).send(await registry.metrics());
     },
   }),
