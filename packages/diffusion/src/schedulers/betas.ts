@@ -7,8 +7,10 @@ type BetaSchedule = (typeof BETA_SCHEDULES)[number];
 /** No step may take away more than this share of the signal's variance (Nichol and Dhariwal 2021, arXiv:2102.09672). */
 const MAX_BETA = 0.999;
 
-/** What stands for zero terminal signal in schedulers that divide by it: sigma is 4096 there, which float16 still holds. */
+/** What stands for zero terminal signal in schedulers that divide by it. */
 const SMALLEST_ALPHA = 2 ** -24;
+/** The sigma of that signal, which float16 still holds. The exact root lies on the edge between two float32 numbers; torch takes this one. */
+const LARGEST_SIGMA = 4096;
 
 /** Defaults that differ between diffusers' classes. */
 export interface BetaDefaults {
@@ -45,8 +47,10 @@ export function noiseTable(config: SchedulerConfig, defaults: BetaDefaults): Noi
   const rescaled = defaults.zeroTerminal !== "ignored" && readFlag(config, "rescale_betas_zero_snr", false);
   if (rescaled) betas = rescaleZeroTerminalSnr(betas);
   const alphasCumprod = cumulativeAlphas(betas);
-  if (rescaled && defaults.zeroTerminal === "clamped") alphasCumprod[alphasCumprod.length - 1] = SMALLEST_ALPHA;
+  const clamped = rescaled && defaults.zeroTerminal === "clamped";
+  if (clamped) alphasCumprod[alphasCumprod.length - 1] = SMALLEST_ALPHA;
   const sigmas = alphasCumprod.map((alpha) => Math.fround(Math.sqrt(Math.fround(Math.fround(1 - alpha) / alpha))));
+  if (clamped) sigmas[sigmas.length - 1] = LARGEST_SIGMA;
   return { length: betas.length, alphasCumprod, sigmas, logSigmas: sigmas.map((sigma) => Math.fround(Math.log(sigma))) };
 }
 
