@@ -1,8 +1,11 @@
 import type { Dialect } from "../http/dialect.ts";
+import { depth } from "./depth/index.ts";
+import { instant } from "./instant/index.ts";
+import { openai } from "./openai/index.ts";
 import { queue } from "./queue/index.ts";
 
 /** Faces that a listener may have at its root, by the name that KILN_LISTEN uses. */
-export const ROOT_DIALECTS: Readonly<Record<string, Dialect>> = { queue };
+export const ROOT_DIALECTS: Readonly<Record<string, Dialect>> = { instant, queue, depth };
 
 /** Faces that every listener has. */
-export const COMMON_DIALECTS: readonly Dialect[] = [];
+export const COMMON_DIALECTS: readonly Dialect[] = [openai];

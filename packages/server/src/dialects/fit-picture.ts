@@ -1,0 +1,42 @@
+import sharp from "sharp";
+import { ServiceError } from "../errors.ts";
+import { MAX_INPUT_PIXELS } from "../jobs/limits.ts";
+import { inspectPicture } from "../jobs/pictures-in.ts";
+
+/** How a picture comes to a size of another shape: cut at the edges, whole on black, or distorted. */
+export type Fit = "cover" | "contain" | "fill";
+
+/** A picture of a form or of base64 whose header has been looked at: upright, and small enough to be decoded. */
+function open(bytes: Uint8Array) {
+  return sharp(bytes, { limitInputPixels: MAX_INPUT_PIXELS, failOn: "error" }).autoOrient();
+}
+
+/** Brings a picture to a size. Raises `picture_invalid`, which names the field. */
+export async function fitPicture(bytes: Uint8Array, width: number, height: number, fit: Fit, field: string): Promise<Buffer> {
+  const resized = () => open(bytes).resize(width, height, { fit, background: "#000" }).png({ compressionLevel: 1 }).toBuffer();
+  return await decoded(resized, bytes, field);
+}
+
+/**
+ * A mask in which what is to be painted anew is white, from one in which it is transparent; a mask without
+ * transparency is taken as it is. Undefined where `required` is false and nothing is transparent.
+ */
+export async function maskFromAlpha(bytes: Uint8Array, required: boolean, field: string): Promise<Uint8Array | undefined> {
+  const find = async () => {
+    const { hasAlpha } = await open(bytes).metadata();
+    if (!hasAlpha) return required ? bytes : undefined;
+    const alpha = await open(bytes).extractChannel(3).png({ compressionLevel: 1 }).toBuffer();
+    if (!required && ((await sharp(alpha).stats()).channels[0]?.min ?? 255) === 255) return undefined;
+    return await sharp(alpha).negate().toColourspace("b-w").png({ compressionLevel: 1 }).toBuffer();
+  };
+  return await decoded(find, bytes, field);
+}
+
+async function decoded<T>(work: () => Promise<T>, bytes: Uint8Array, field: string): Promise<T> {
+  await inspectPicture(bytes, field);
+  try {
+    return await work();
+  } catch (error) {
+    throw new ServiceError("picture_invalid", `${field} is damaged or cut; send it again.`, { field, cause: error });
+  }
+}
