@@ -22,6 +22,8 @@ export { type CheckpointDefaults, readDefaults } from "./checkpoint/defaults.ts"
 export { type Inspection, inspectFile } from "./checkpoint/inspect.ts";
 export { Denoiser, type DenoiserOptions, type StepProgress, type SubmitOptions } from "./denoise/denoiser.ts";
 export { type Candidate, fairPolicy, type Policy } from "./denoise/policy.ts";
+export { type Guidance, type Inpainting, Slot, type SlotControl, type SlotDefinition, type SlotState } from "./denoise/slot.ts";
+export { parseSlotState, resumeSlot, serializeSlotState } from "./denoise/slot-state.ts";
 export { ERROR_CODES, type ErrorCode, KilnError } from "./errors.ts";
 export { type ControlledRow, ControlNetwork } from "./networks/control-network.ts";
 export { NoisePredictor, type Residuals, type Row, type RowConditioning } from "./networks/noise-predictor.ts";

@@ -10,6 +10,7 @@ import { Autoencoder } from "../networks/autoencoder.ts";
 import { ControlNetwork } from "../networks/control-network.ts";
 import { NetworkCache } from "../networks/network-cache.ts";
 import { NoisePredictor } from "../networks/noise-predictor.ts";
+import { TinyAutoencoder } from "../networks/tiny-autoencoder.ts";
 import { PromptEncoder } from "./prompt-encoder.ts";
 
 export interface LoadOptions extends DenoiserOptions {
@@ -17,6 +18,8 @@ export interface LoadOptions extends DenoiserOptions {
   readonly config?: string;
   /** A VAE in place of the checkpoint's own. */
   readonly vae?: string;
+  /** A tiny autoencoder (TAESD) that makes the previews; without it they are a linear map of the latents. */
+  readonly tinyVae?: string;
   readonly backend?: Backend;
   /** Memory for compiled networks, in bytes; the least recently used one goes when it is exceeded. Default: no limit. */
   readonly memoryBudget?: number;
@@ -29,11 +32,18 @@ export class DiffusionModel {
   readonly cache: NetworkCache;
   readonly predictor: NoisePredictor;
   readonly autoencoder: Autoencoder;
+  /** What makes previews, where one was named. */
+  readonly tinyAutoencoder: TinyAutoencoder | undefined;
   readonly prompts: PromptEncoder;
   readonly denoiser: Denoiser;
   readonly #controlNetworks = new Map<string, Promise<ControlNetwork>>();
 
-  private constructor(checkpoint: Checkpoint, defaults: CheckpointDefaults, cache: NetworkCache, options: DenoiserOptions) {
+  private constructor(
+    checkpoint: Checkpoint,
+    defaults: CheckpointDefaults,
+    { cache, tinyAutoencoder }: { cache: NetworkCache; tinyAutoencoder: TinyAutoencoder | undefined },
+    options: DenoiserOptions,
+  ) {
     const { unet, vae } = checkpoint.weights;
     const [missing] = checkpoint.missing;
     if (missing !== undefined || !unet || !vae) {
@@ -49,6 +59,7 @@ export class DiffusionModel {
     this.cache = cache;
     this.predictor = new NoisePredictor(`${key} UNet`, checkpoint.configs.unet, unet, cache);
     this.autoencoder = new Autoencoder(`${key} VAE`, checkpoint.configs.vae, vae, cache);
+    this.tinyAutoencoder = tinyAutoencoder;
     this.prompts = new PromptEncoder(key, checkpoint, cache);
     this.denoiser = new Denoiser(this.predictor, options);
   }
@@ -58,12 +69,14 @@ export class DiffusionModel {
    * @throws KilnError file_*, checkpoint_*
    */
   static async load(path: string, options: LoadOptions = {}): Promise<DiffusionModel> {
-    const { config, vae, backend = onnxBackend({ threads: availableParallelism() }), memoryBudget } = options;
+    const { config, vae, tinyVae, backend = onnxBackend({ threads: availableParallelism() }), memoryBudget } = options;
     const checkpoint = await openCheckpoint(path, {
       ...(config === undefined ? {} : { config }),
       ...(vae === undefined ? {} : { vae }),
     });
-    return new DiffusionModel(checkpoint, await readDefaults(config ?? path), new NetworkCache(backend, memoryBudget), options);
+    const cache = new NetworkCache(backend, memoryBudget);
+    const tinyAutoencoder = tinyVae === undefined ? undefined : await TinyAutoencoder.load(tinyVae, cache);
+    return new DiffusionModel(checkpoint, await readDefaults(config ?? path), { cache, tinyAutoencoder }, options);
   }
 
   /** A ControlNet by its path, opened once. */

@@ -38,10 +38,17 @@ export interface DrawOptions {
 }
 
 /**
- * Draws one picture of a pass from its seed: conditioning, starting latents, a slot in the denoiser.
+ * Draws one picture of a pass from its seed.
  * @returns the final latents [4, height, width], as the UNet sees them.
  */
 export async function drawPass(pass: Pass, seed: bigint, options: DrawOptions): Promise<Float32Array> {
+  const slot = await prepareSlot(pass, seed);
+  await pass.model.denoiser.submit(slot, options);
+  return slot.latents;
+}
+
+/** One picture of a pass before its first step: conditioning, starting latents, a stream of noise. */
+export async function prepareSlot(pass: Pass, seed: bigint): Promise<Slot> {
   const { model, request, plan, extras } = pass;
   const size = { height: request.height / PIXELS_PER_LATENT, width: request.width / PIXELS_PER_LATENT };
   const count = model.autoencoder.config.latentChannels * size.height * size.width;
@@ -50,7 +57,7 @@ export async function drawPass(pass: Pass, seed: bigint, options: DrawOptions): 
   const { positive, negative } = await conditioning(pass);
   const given = toGiven(pass.pictures, request.width, request.height);
   const start = await startingLatents(pass, given, () => Float32Array.from(random.normal(count)));
-  const slot = new Slot(
+  return new Slot(
     {
       ...size,
       scheduler: plan.scheduler,
@@ -66,8 +73,6 @@ export async function drawPass(pass: Pass, seed: bigint, options: DrawOptions): 
     },
     { latents: start.latents, scheduler: plan.scheduler.begin(plan.begin) },
   );
-  await model.denoiser.submit(slot, options);
-  return slot.latents;
 }
 
 /** Both halves of guidance; no negative half where there is no guidance, or where the network takes its scale as an embedding. */

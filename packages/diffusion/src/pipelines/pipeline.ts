@@ -3,6 +3,8 @@ import { type Adapter, fitAdapter, openAdapter } from "../adapters/adapter.ts";
 import { type Distilled, findDistilled } from "../checkpoint/distilled.ts";
 import { readTensor } from "../checkpoint/read-tensor.ts";
 import { openSafetensors } from "../checkpoint/safetensors.ts";
+import type { Slot } from "../denoise/slot.ts";
+import { KilnError } from "../errors.ts";
 import { PIXELS_PER_LATENT } from "../networks/control-network.ts";
 import { resizeLanczos } from "../pictures/lanczos.ts";
 import { tensorToPictures } from "../pictures/picture-tensor.ts";
@@ -10,7 +12,7 @@ import { resizeBilinear } from "../pictures/resize-latents.ts";
 import { parseTextualInversion, type TextualInversion } from "../text/textual-inversion.ts";
 import { type CompleteRequest, completeRequest } from "./complete-request.ts";
 import { DiffusionModel, type LoadOptions } from "./diffusion-model.ts";
-import { drawPass, type Extras } from "./draw-pass.ts";
+import { drawPass, type Extras, prepareSlot } from "./draw-pass.ts";
 import { GeneratedPicture } from "./generated-picture.ts";
 import { type LoadedPictures, loadPictures, sizeOf } from "./given-pictures.ts";
 import { pictureMetadata } from "./metadata.ts";
@@ -55,32 +57,36 @@ export class Pipeline {
    * @throws KilnError invalid_request naming a field; picture_invalid; adapter_mismatch; out_of_memory; numeric; cancelled
    */
   async generate(request: GenerateRequest, options: GenerateOptions = {}): Promise<GeneratedPicture[]> {
-    // 1. Open what the request names, and fill in what it leaves out.
-    const loras = await this.#openLoras(request.loras ?? []);
-    const pictures = await loadPictures(request);
-    const complete = completeRequest(
-      request,
-      { ...this.#about, loras: loras.flatMap(({ distilled }) => distilled ?? []) },
-      sizeOf(pictures.image),
-    );
-    const refiner = complete.refiner && (await this.#refiner(complete.refiner.model));
+    // 1. Open what the request names, fill in what it leaves out, and plan the passes: the picture itself, hires fix, the refiner.
+    const { complete, pictures, passes, extras } = await this.#plan(request);
 
-    // 2. Plan the passes: the picture itself, hires fix, the refiner.
-    const passes = planPasses(this.model, refiner, complete);
-    const extras = await this.#extras(complete, loras);
-
-    // 3. Draw every picture through all passes; the denoiser lets them share calls.
+    // 2. Draw every picture through all passes; the denoiser lets them share calls.
     return Promise.all(
       complete.seeds.map(async (seed, index) => {
         const progress = new ProgressReporter(index, passes, options);
         const latents = await drawPasses(passes, seed, { pictures, extras, progress, options });
 
-        // 4. Decode.
+        // 3. Decode.
         progress.decoding();
         const last = passes.at(-1)?.model ?? this.model;
         return finish(last, latents, { seed, request: complete, model: this.model });
       }),
     );
+  }
+
+  /**
+   * The pictures of a request as slots that no step has been made of: for callers that submit them to `model.denoiser` themselves,
+   * to park them and go on later (see `Slot.save`, `serializeSlotState`, `resumeSlot`). Decode with `model.autoencoder`.
+   * @throws KilnError as `generate`; invalid_request also for a request with several passes (hires, refiner)
+   */
+  async prepare(request: GenerateRequest): Promise<Slot[]> {
+    const { complete, pictures, passes, extras } = await this.#plan(request);
+    const [pass, second] = passes;
+    if (!pass || second) {
+      const message = "A request with hires or refiner has several passes and cannot be prepared as slots: use generate.";
+      throw new KilnError("invalid_request", message, { subject: complete.hires ? "hires" : "refiner" });
+    }
+    return Promise.all(complete.seeds.map((seed) => prepareSlot({ ...pass, pictures, extras }, seed)));
   }
 
   /** Frees everything that was compiled. Nothing may be drawing. */
@@ -89,14 +95,28 @@ export class Pipeline {
     for (const refiner of this.#refiners.values()) await (await refiner).dispose();
   }
 
+  async #plan(request: GenerateRequest): Promise<Planned> {
+    const loras = await this.#openLoras(request.loras ?? []);
+    const pictures = await loadPictures(request);
+    const complete = completeRequest(
+      request,
+      { ...this.#about, loras: loras.flatMap(({ distilled }) => distilled ?? []) },
+      sizeOf(pictures.image),
+    );
+    const refiner = complete.refiner && (await this.#refiner(complete.refiner.model));
+    const passes = planPasses(this.model, refiner, complete);
+    return { complete, pictures, passes, extras: await this.#extras(complete, loras) };
+  }
+
   get #about(): Pick<DiffusionModel, "checkpoint" | "defaults"> {
     return { checkpoint: this.model.checkpoint, defaults: this.model.defaults };
   }
 
   #refiner(path: string): Promise<DiffusionModel> {
-    const { backend, memoryBudget, maxRows, policy } = this.#options;
+    const { backend, memoryBudget, maxRows, policy, tinyVae } = this.#options;
     const options: LoadOptions = {
       ...(backend ? { backend } : {}),
+      ...(tinyVae === undefined ? {} : { tinyVae }),
       ...(memoryBudget === undefined ? {} : { memoryBudget }),
       ...(maxRows === undefined ? {} : { maxRows }),
       ...(policy ? { policy } : {}),
@@ -137,6 +157,14 @@ export class Pipeline {
       ),
     };
   }
+}
+
+/** A request with everything that it names opened, and the passes that it comes to. */
+interface Planned {
+  readonly complete: CompleteRequest;
+  readonly pictures: LoadedPictures;
+  readonly passes: readonly PlannedPass[];
+  readonly extras: Extras;
 }
 
 interface OpenedAdapter {

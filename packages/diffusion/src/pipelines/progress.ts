@@ -1,6 +1,9 @@
 import type { StepProgress } from "../denoise/denoiser.ts";
 import { PIXELS_PER_LATENT } from "../networks/control-network.ts";
+import type { Picture } from "../pictures/picture.ts";
+import { tensorToPictures } from "../pictures/picture-tensor.ts";
 import { previewPicture } from "../pictures/preview.ts";
+import type { DiffusionModel } from "./diffusion-model.ts";
 import type { PlannedPass } from "./passes.ts";
 import type { GenerateOptions, GenerateProgress } from "./request.ts";
 
@@ -45,10 +48,20 @@ export class ProgressReporter {
       latents: step && size ? { latents: step.latents, ...size } : undefined,
       preview: async () => {
         if (!step || !size || !pass) return undefined;
-        const { family, configs } = pass.model.checkpoint;
-        const space = configs.vae.latentRgb ?? (family === "sd15" ? "sd15" : "sdxl");
-        return previewPicture(step.predictedOriginal ?? step.latents, size.height, size.width, space);
+        return previewOf(pass.model, step.predictedOriginal ?? step.latents, size);
       },
     });
   }
+}
+
+async function previewOf(
+  { checkpoint: { family, configs }, tinyAutoencoder }: DiffusionModel,
+  latents: Float32Array,
+  { height, width }: { height: number; width: number },
+): Promise<Picture | undefined> {
+  if (!tinyAutoencoder)
+    return previewPicture(latents, height, width, configs.vae.latentRgb ?? (family === "sd15" ? "sd15" : "sdxl"));
+  const data = await tinyAutoencoder.decode(latents, height, width);
+  const shape = [1, 3, height * PIXELS_PER_LATENT, width * PIXELS_PER_LATENT];
+  return tensorToPictures({ type: "float32", shape, data }, "minus-one-to-one")[0];
 }

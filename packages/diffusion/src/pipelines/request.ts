@@ -170,6 +170,6 @@ export interface GenerateProgress {
   readonly totalSteps: number;
   /** [4, height, width] as they stand; undefined before the first step. */
   readonly latents: LatentSource | undefined;
-  /** A small picture of what has formed so far; undefined before the first step. Made when it is called. */
+  /** A small picture of what has formed so far (of full size where a tiny VAE is loaded); undefined before the first step. Made when it is called. */
   readonly preview: () => Promise<Picture | undefined>;
 }
