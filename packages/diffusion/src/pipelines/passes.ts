@@ -51,7 +51,13 @@ function secondPass(request: CompleteRequest, hires: NonNullable<CompleteRequest
   const enlarged = (side: number): number => Math.round((side * scale) / PIXELS_PER_LATENT) * PIXELS_PER_LATENT;
   const { mask: _mask, timesteps: _timesteps, sigmas: _sigmas, denoisingStart: _start, ...rest } = request;
   const [width, height] = [enlarged(request.width), enlarged(request.height)];
-  return { ...rest, width, height, strength, steps, image: latentsToCome(width, height) };
+  // AUTOMATIC1111 makes all steps of a second pass, where image to image makes the strength's part of them.
+  const { scheduler } = request;
+  const exact =
+    typeof scheduler === "object" && "a1111" in scheduler
+      ? { scheduler: { a1111: { ...scheduler.a1111, exactSteps: true } } }
+      : {};
+  return { ...rest, ...exact, width, height, strength, steps, image: latentsToCome(width, height) };
 }
 
 /** The refiner has no say in LoRAs, ControlNets or the base's own schedule. It goes through the same gate as every request. */

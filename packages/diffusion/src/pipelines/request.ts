@@ -97,6 +97,8 @@ export type SchedulerRequest =
         readonly sampler: string;
         readonly schedule?: string;
         readonly options?: Readonly<Record<string, number>>;
+        /** Image to image makes exactly `steps` steps, of a schedule that is longer by `1 / strength`; hires fix always does. */
+        readonly exactSteps?: boolean;
       };
     };
 

@@ -6,6 +6,7 @@ import { evaluationRange, startIndexForStrength } from "../schedulers/partial-ru
 import { createScheduler, resolveSchedulerName } from "../schedulers/registry.ts";
 import type { Scheduler, SchedulerRun } from "../schedulers/scheduler.ts";
 import type { CompleteRequest } from "./complete-request.ts";
+import type { SchedulerRequest } from "./request.ts";
 
 /** Which evaluations of which scheduler a pass makes. */
 export interface RunPlan {
@@ -63,9 +64,11 @@ function schedulerOf(
   return createScheduler(name, { ...own, ...config }, run);
 }
 
+type A1111Choice = Extract<SchedulerRequest, { readonly a1111: unknown }>["a1111"];
+
 function planA1111(
   { steps, strength }: CompleteRequest,
-  { sampler, schedule, options }: { sampler: string; schedule?: string; options?: Readonly<Record<string, number>> },
+  { sampler, schedule, options, exactSteps }: A1111Choice,
   { prediction, zeroTerminalSnr, family }: Checkpoint,
   fromPicture: boolean,
 ): RunPlan {
@@ -73,6 +76,7 @@ function planA1111(
     ...resolveA1111Name(sampler, schedule),
     steps,
     ...(fromPicture ? { strength } : {}),
+    ...(exactSteps === undefined ? {} : { exactSteps }),
     predictionType: prediction === "v_prediction" ? "v_prediction" : "epsilon",
     zeroTerminalSnr,
     family: family === "sd15" ? "sd15" : "sdxl",

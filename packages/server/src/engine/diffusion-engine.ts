@@ -200,7 +200,7 @@ function requestOf(job: EngineJob): GenerateRequest {
       start,
       end,
     })),
-    loras: job.loras.map(({ path, weight }) => ({ file: path, weight })),
+    loras: job.loras.map(({ path, weight, textEncoderWeight }) => defined({ file: path, weight, textEncoderWeight })),
     originalSize: request.original_size,
     cropTopLeft: request.crop,
     targetSize: request.target_size,
@@ -228,7 +228,11 @@ function requestOf(job: EngineJob): GenerateRequest {
 
 function schedulerOf({ request }: EngineJob): SchedulerRequest {
   const { scheduler, scheduler_config, a1111 } = request;
-  if (a1111) return { a1111: defined({ sampler: a1111.sampler, schedule: a1111.schedule }) };
+  if (a1111) {
+    const { eta, s_churn, s_tmin, s_tmax, s_noise } = a1111.options ?? {};
+    const options: Record<string, number> = defined({ eta, sChurn: s_churn, sTmin: s_tmin, sTmax: s_tmax, sNoise: s_noise });
+    return { a1111: { ...defined({ sampler: a1111.sampler, schedule: a1111.schedule }), options } };
+  }
   const name = findScheduler(scheduler)?.label ?? scheduler;
   return scheduler_config ? { name, config: scheduler_config } : name;
 }

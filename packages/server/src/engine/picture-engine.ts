@@ -15,7 +15,7 @@ export interface EngineJob {
   vae: ModelFiles | undefined;
   refiner: ModelFiles | undefined;
   controlnets: ModelFiles[];
-  loras: (ModelFiles & { weight: number })[];
+  loras: (ModelFiles & { weight: number; textEncoderWeight?: number })[];
   pictures: { image: Uint8Array | undefined; mask: Uint8Array | undefined; controls: Uint8Array[] };
 }
 

@@ -50,7 +50,7 @@ export function completeRequest(request: GenerationRequest, catalogue: Catalogue
     guidance_scale: request.guidance_scale ?? defaults.guidance_scale,
     ...schedulerOf(request, defaults.scheduler),
     seed: request.seed ?? String(randomInt(RANDOM_SEED_END)),
-    loras: loras.map(({ name, weight }) => ({ name: catalogue.require(name, "lora", "loras").id, weight })),
+    loras: loras.map((lora) => ({ ...lora, name: catalogue.require(lora.name, "lora", "loras").id })),
   };
 }
 

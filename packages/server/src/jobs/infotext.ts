@@ -1,17 +1,19 @@
+import { A1111_SCHEDULES, resolveA1111Name } from "@kiln/diffusion";
 import type { CompleteRequest } from "./request.ts";
 
 /** The text that describes a picture, in the layout that A1111 writes and its tools read: prompt, negative prompt, settings. */
 export function infotextOf(request: CompleteRequest, seed: string = request.seed): string {
-  const lines = [request.prompt];
+  const lines = [request.prompt + loraTags(request)];
   if (request.negative_prompt) lines.push(`Negative prompt: ${request.negative_prompt}`);
   const settings: [string, string | number | undefined][] = [
     ["Steps", request.steps],
-    ["Sampler", request.scheduler_label],
+    ...samplerOf(request),
     ["CFG scale", request.guidance_scale],
     ["Seed", seed],
     ["Size", `${request.width}x${request.height}`],
     ["Model", quoted(request.model)],
-    ["Clip skip", request.clip_skip > 0 ? request.clip_skip : undefined],
+    // Where 1 is the whole encoder.
+    ["Clip skip", request.clip_skip > 0 ? request.clip_skip + 1 : undefined],
     ["Denoising strength", request.image === undefined ? request.hires?.strength : request.strength],
     ["Hires upscale", request.hires?.scale],
     ["Hires upscaler", request.hires?.upscaler],
@@ -20,12 +22,33 @@ export function infotextOf(request: CompleteRequest, seed: string = request.seed
     ["RNG", request.noise === "philox" ? "NV" : "CPU"],
     [
       "Lora",
-      request.loras.length > 0 ? quoted(request.loras.map(({ name, weight }) => `${name}:${weight}`).join(", ")) : undefined,
+      request.loras.length > 0 && request.prompt_syntax === "plain"
+        ? quoted(request.loras.map(({ name, weight }) => `${name}:${weight}`).join(", "))
+        : undefined,
     ],
     ["Version", "Kiln"],
   ];
   const said = settings.filter(([, value]) => value !== undefined).map(([name, value]) => `${name}: ${value}`);
   return [...lines, said.join(", ")].join("\n");
+}
+
+/** Sampler and schedule have a name each where A1111's were asked for. */
+function samplerOf({ a1111, scheduler_label }: CompleteRequest): [string, string][] {
+  if (!a1111) return [["Sampler", scheduler_label]];
+  const { sampler, schedule } = resolveA1111Name(a1111.sampler, a1111.schedule);
+  const label = A1111_SCHEDULES.find(({ name }) => name === schedule)?.label ?? schedule;
+  return [
+    ["Sampler", sampler],
+    ["Schedule type", label],
+  ];
+}
+
+/** In A1111's syntax LoRAs are part of the prompt. */
+function loraTags({ prompt_syntax, loras }: CompleteRequest): string {
+  if (prompt_syntax !== "a1111") return "";
+  return loras
+    .map(({ name, weight, text_encoder_weight: text }) => ` <lora:${name}:${text === undefined ? weight : `${text}:${weight}`}>`)
+    .join("");
 }
 
 function quoted(value: string): string {

@@ -17,7 +17,21 @@ const seed = z
   .transform((value) => (value === null ? null : String(value)))
   .refine((value) => value === null || BigInt(value) <= MAX_SEED, "must be at most 2^64 - 1");
 
-const lora = z.object({ name, weight: z.number().min(-4).max(4).default(1) });
+const lora = z.object({
+  name,
+  weight: z.number().min(-4).max(4).default(1),
+  /** The weight for the text encoders, where it is another one. */
+  text_encoder_weight: z.number().min(-4).max(4).optional(),
+});
+
+/** What A1111 lets its users set beside sampler and schedule. */
+const a1111Options = z.object({
+  eta: z.number().min(0).max(10).optional(),
+  s_churn: z.number().min(0).max(1000).optional(),
+  s_tmin: z.number().min(0).max(1e6).optional(),
+  s_tmax: z.number().min(0).max(1e6).optional(),
+  s_noise: z.number().min(0).max(10).optional(),
+});
 
 const control = z.object({
   model: name,
@@ -81,7 +95,9 @@ export const generationRequestSchema = z
     /** Fields of diffusers' scheduler configuration that go over the model's own. */
     scheduler_config: z.record(z.string().max(60), z.union([z.number(), z.boolean(), z.string().max(60)])).optional(),
     /** Sampler and schedule as A1111 computes them, in place of `scheduler`. */
-    a1111: z.object({ sampler: z.string().min(1).max(100), schedule: z.string().max(100).optional() }).optional(),
+    a1111: z
+      .object({ sampler: z.string().min(1).max(100), schedule: z.string().max(100).optional(), options: a1111Options.optional() })
+      .optional(),
     eta: z.number().min(0).max(1).optional(),
     seed: seed.optional(),
     noise: z.enum(["torch-cpu", "philox"]).default("torch-cpu"),
@@ -143,5 +159,5 @@ export interface CompleteRequest extends GenerationRequest {
   /** As pictures' parameters write it. */
   scheduler_label: string;
   seed: string;
-  loras: { name: string; weight: number }[];
+  loras: { name: string; weight: number; text_encoder_weight?: number | undefined }[];
 }

@@ -20,7 +20,11 @@ export async function engineJobOf(row: JobRow, catalogue: Catalogue, pictures: P
     vae: undefined,
     refiner: request.refiner?.model === undefined ? undefined : files(request.refiner.model, "checkpoint", "refiner.model"),
     controlnets: request.controls.map((control, index) => files(control.model, "controlnet", `controls.${index}.model`)),
-    loras: request.loras.map(({ name, weight }) => ({ ...files(name, "lora", "loras"), weight })),
+    loras: request.loras.map(({ name, weight, text_encoder_weight }) => ({
+      ...files(name, "lora", "loras"),
+      weight,
+      ...(text_encoder_weight === undefined ? {} : { textEncoderWeight: text_encoder_weight }),
+    })),
     pictures: { image: await read(request.image), mask: await read(request.mask), controls },
   };
 }
