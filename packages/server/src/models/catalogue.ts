@@ -33,7 +33,8 @@ export class Catalogue {
   /** The model that a name means: its id, an alias, its id without case or extension. */
   find(name: string, kind: ModelKind): ModelInfo | undefined {
     const models = this.list(kind);
-    const target = this.#options.aliases()[name] ?? name;
+    const aliases = this.#options.aliases();
+    const target = (Object.hasOwn(aliases, name) ? aliases[name] : undefined) ?? name;
     const plain = plainName(target);
     return (
       models.find((model) => model.id === target) ??
