@@ -22,7 +22,13 @@ export async function waitForPictures(
   return done;
 }
 
-async function waitOrCancel(id: string, { jobs }: ServerContext, caller: Caller, signal: AbortSignal): Promise<JobWithImages> {
+/** The end of one job, whatever it is; a client who goes away ends it. */
+export async function waitOrCancel(
+  id: string,
+  { jobs }: ServerContext,
+  caller: Caller,
+  signal: AbortSignal,
+): Promise<JobWithImages> {
   try {
     return await jobs.wait(id, caller, signal);
   } catch (error) {

@@ -2,10 +2,11 @@ import type { Dialect } from "../http/dialect.ts";
 import { depth } from "./depth/index.ts";
 import { instant } from "./instant/index.ts";
 import { openai } from "./openai/index.ts";
+import { pose } from "./pose/index.ts";
 import { queue } from "./queue/index.ts";
 
 /** Faces that a listener may have at its root, by the name that KILN_LISTEN uses. */
-export const ROOT_DIALECTS: Readonly<Record<string, Dialect>> = { instant, queue, depth };
+export const ROOT_DIALECTS: Readonly<Record<string, Dialect>> = { instant, pose, queue, depth };
 
 /** Faces that every listener has. */
 export const COMMON_DIALECTS: readonly Dialect[] = [openai];
