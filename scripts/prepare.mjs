@@ -11,7 +11,7 @@ const OLDEST_NODE = [20, 19];
 
 /** Runs a command in the project's root with its output shown. @returns its exit code */
 export function run(command, args, { quiet = false } = {}) {
-  const shown = quiet ? ["ignore", "ignore", "inherit"] : "inherit";
+  const shown = quiet ? "ignore" : "inherit";
   // onnxruntime-node's install script fetches GPU libraries that Kiln does not use.
   const env = { ...process.env, ONNXRUNTIME_NODE_INSTALL: "skip" };
   const { status, error } = spawnSync(command, args, { cwd: root, stdio: shown, env, shell: process.platform === "win32" });
@@ -36,8 +36,10 @@ export function install() {
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === lock) return true;
   const fresh = !existsSync(join(root, "node_modules"));
   console.log(fresh ? "Installing (once; a few hundred MB from npm) ..." : "Installing what changed ...");
-  // What is there already is kept where the lock file moved on: npm ci would begin anew.
-  if (run("npm", [fresh ? "ci" : "install", "--no-audit", "--no-fund"]) !== 0) {
+  // npm ci begins anew and refuses where a mirror lacks packages of other platforms; npm install keeps what is there and goes on.
+  const options = ["--no-audit", "--no-fund", "--loglevel=error"];
+  const clean = fresh && run("npm", ["ci", ...options], { quiet: true }) === 0;
+  if (!clean && run("npm", ["install", ...options]) !== 0) {
     console.error(
       "npm could not install the packages: see its message above. Without network, bring node_modules from a machine of the same kind.",
     );
@@ -50,18 +52,19 @@ export function install() {
 /** Builds the packages and the page where their sources are newer than the last build. @returns whether all is well */
 export function build() {
   const stamp = join(root, "node_modules", ".kiln-built");
-  const built = existsSync(stamp) ? statSync(stamp).mtimeMs : 0;
+  // When the last build began: what was saved while it ran is built again.
+  const built = existsSync(stamp) ? Number(readFileSync(stamp, "utf8")) : 0;
   const packages = join(root, "packages");
   const output = existsSync(join(packages, "cli", "dist", "index.js")) && existsSync(join(packages, "web", "dist", "index.html"));
   if (output && newest(packages) < built) return true;
-  const started = new Date();
+  const started = Date.now();
   console.log("Building ...");
   const steps = [
     ["npx", ["--no-install", "tsc", "-b"]],
     ["npm", ["run", "build", "--silent", "-w", "packages/web"]],
   ];
   for (const [command, args] of steps) if (run(command, args) !== 0) return false;
-  writeFileSync(stamp, `${started.toISOString()}\n`);
+  writeFileSync(stamp, `${started}`);
   return true;
 }
 
