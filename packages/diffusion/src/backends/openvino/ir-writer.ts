@@ -131,7 +131,7 @@ export class IrWriter {
     const input = inPorts === "" ? "" : `<input>${inPorts}</input>`;
     const output = outPorts === "" ? "" : `<output>${outPorts}</output>`;
     this.#layers.push(
-      `<layer id="${id}" name="${escape(extra.name ?? `n${id}`)}" type="${type}" version="${opset}">${data}${extra.info ?? ""}${input}${output}</layer>`,
+      `<layer id="${id}" name="${escapeXml(extra.name ?? `n${id}`)}" type="${type}" version="${opset}">${data}${extra.info ?? ""}${input}${output}</layer>`,
     );
     return { layer: id, port: inputs.length };
   }
@@ -148,6 +148,6 @@ function dataOf(attributes: Readonly<Record<string, string | number | boolean>>)
   return entries.length === 0 ? "" : `<data ${entries.map(([name, value]) => `${name}="${value}"`).join(" ")}/>`;
 }
 
-function escape(text: string): string {
+function escapeXml(text: string): string {
   return text.replace(/[<>&"]/g, "_");
 }
