@@ -305,8 +305,10 @@ async function listen(context: ServerContext, closers: (() => Promise<void> | vo
     settings.MODEL_SERVER_PORT === undefined
       ? []
       : [{ host: settings.MODEL_SERVER_HOST ?? "127.0.0.1", port: settings.MODEL_SERVER_PORT, dialect: "depth" }];
+  const vast: Listener[] =
+    settings.WORKER_PORT === undefined ? [] : [{ host: "0.0.0.0", port: settings.WORKER_PORT, dialect: "vast" }];
   const listening: RunningServer["listeners"] = [];
-  for (const listener of [...settings.KILN_LISTEN, ...depth]) {
+  for (const listener of [...settings.KILN_LISTEN, ...depth, ...vast]) {
     const app: FastifyInstance = await makeApp(listener, context);
     closers.push(() => app.close());
     await app.listen({ host: listener.host, port: listener.port });

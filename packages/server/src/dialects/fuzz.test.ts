@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { DIALECT_NAMES } from "../settings/listen.ts";
 import { FUZZ_PATHS, FUZZ_ROUTES, type FuzzRoute, type Kind } from "../testing/fuzz-routes.ts";
 import { startTestServer, type TestServer } from "../testing/start-test-server.ts";
 import { COMMON_DIALECTS, ROOT_DIALECTS } from "./index.ts";
@@ -57,7 +58,9 @@ const ODD: readonly unknown[] = [
 
 let server: TestServer;
 beforeAll(async () => {
-  const KILN_LISTEN = ["native", ...Object.keys(ROOT_DIALECTS)].map((name) => `127.0.0.1:0=${name}`).join(",");
+  const KILN_LISTEN = DIALECT_NAMES.filter((name) => name === "native" || Object.hasOwn(ROOT_DIALECTS, name))
+    .map((name) => `127.0.0.1:0=${name}`)
+    .join(",");
   server = await startTestServer({ KILN_LISTEN, KILN_TEST_ENGINE_STEP_MS: "0" });
 });
 afterAll(async () => {

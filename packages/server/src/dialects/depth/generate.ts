@@ -8,7 +8,7 @@ import type { DepthRequest } from "./request.ts";
 import { type Translated, translate } from "./to-native.ts";
 
 /** The contract's answer, with and without a picture. */
-interface GenerateAnswer {
+export interface GenerateAnswer {
   success: boolean;
   image_b64: string | null;
   error_message: string | null;
@@ -19,17 +19,22 @@ interface GenerateAnswer {
   metadata: Record<string, unknown>;
 }
 
-/** Draws a request while its client waits. What is not installed is told in `error_message`, with status 200. */
+/**
+ * Draws a request while its client waits. What is not installed is told in `error_message`, with status 200.
+ * `onAccepted` hears the workload units of the job.
+ */
 export async function generate(
   body: DepthRequest,
   request: FastifyRequest,
   reply: FastifyReply,
   context: ServerContext,
+  onAccepted: (workload: number) => void = () => {},
 ): Promise<GenerateAnswer> {
   const era = body.era ? body.era : null;
   try {
     const translated = await translate(body, context);
-    const { id } = await context.jobs.submit(translated.native, request.caller, { dialect: "depth" });
+    const { id, workload } = await context.jobs.submit(translated.native, request.caller, { dialect: "depth" });
+    onAccepted(workload);
     const used = translated.model.used;
     const ended = await waitForPictures([id], context, request, reply).catch((error: unknown) => asEnd(error));
     if (ended instanceof ServiceError) return failure(ended.message, used, era);
