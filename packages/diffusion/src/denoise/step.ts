@@ -67,10 +67,10 @@ async function controlResiduals(
   return residuals;
 }
 
-/** Whether the coming evaluation lies wholly inside a control's part of the run. */
-function acts({ definition, scheduler }: Slot, control: { start: number; end: number }): boolean {
-  const total = definition.end - definition.begin;
-  const done = scheduler.index - definition.begin;
+/** Whether the coming evaluation lies wholly inside a control's part of the run; a run that ends early counts as the whole would. */
+function acts({ definition, scheduler: { index } }: Slot, control: { start: number; end: number }): boolean {
+  const total = definition.scheduler.timesteps.length - definition.begin;
+  const done = index - definition.begin;
   return done / total >= control.start && (done + 1) / total <= control.end;
 }
 

@@ -77,7 +77,9 @@ function checkRest(request: CompleteRequest): void {
   if (typeof prompt !== "string") throw invalid("prompt", "prompt must be a text.");
   if (mask !== undefined && image === undefined)
     throw invalid("mask", "mask needs image: the picture that is to be painted over.");
-  if (image !== undefined && denoisingStart === undefined && Math.floor(request.steps * strength) < 1) {
+  // AUTOMATIC1111 always makes one step.
+  const a1111 = typeof request.scheduler === "object" && "a1111" in request.scheduler;
+  if (image !== undefined && denoisingStart === undefined && !a1111 && Math.floor(request.steps * strength) < 1) {
     throw invalid("strength", `strength ${strength} of ${request.steps} steps leaves nothing to draw: raise one of them.`);
   }
   if (denoisingStart !== undefined) within("denoisingStart", denoisingStart, 0, 1);

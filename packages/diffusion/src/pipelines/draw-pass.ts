@@ -82,12 +82,14 @@ async function conditioning({
   extras,
 }: Pass): Promise<{ positive: RowConditioning; negative: RowConditioning | undefined }> {
   const { checkpoint, prompts } = model;
-  const { prompt, prompt2 = prompt, clipSkip = 0, promptSyntax = "plain", guidanceScale } = request;
+  const { prompt, clipSkip = 0, promptSyntax = "plain", guidanceScale } = request;
   const embedded = checkpoint.configs.unet.timeCondProjDim;
   const guided = guidanceScale > 1 && embedded === null;
   const negativePrompt = negativePromptOf(request);
   const zeroed = negativePrompt === undefined && checkpoint.configs.forceZerosForEmptyPrompt;
-  const { negativePrompt2 = negativePrompt ?? "" } = request;
+  // An empty second prompt is none, as in diffusers.
+  const prompt2 = request.prompt2 || prompt;
+  const negativePrompt2 = request.negativePrompt2 || (negativePrompt ?? "");
   // diffusers skips blocks for the positive half alone, AUTOMATIC1111 for both.
   const negativePair = {
     prompt: negativePrompt ?? "",

@@ -8,7 +8,7 @@ import type { PromptSyntax } from "./prompt-encoder.ts";
  */
 export interface GenerateRequest {
   readonly prompt: string;
-  /** What the second text encoder is told; default: the prompt. SDXL only. */
+  /** What the second text encoder is told; left out or empty: the prompt. SDXL only. */
   readonly prompt2?: string;
   /** Left out and empty are not the same for SDXL: left out becomes zeros, empty is encoded. */
   readonly negativePrompt?: string;

@@ -28,7 +28,9 @@ export function planRun(request: CompleteRequest, checkpoint: Checkpoint, fromPi
   const { denoisingStart, denoisingEnd, steps, strength } = request;
   const range = evaluationRange(scheduler, denoisingStart, denoisingEnd);
   const byStrength = fromPicture && denoisingStart === undefined;
-  const begin = byStrength ? startIndexForStrength(scheduler, steps, strength) : range.begin;
+  // diffusers counts every evaluation as a step where timesteps or sigmas are given.
+  const counted = request.timesteps || request.sigmas ? scheduler.timesteps.length : steps;
+  const begin = byStrength ? startIndexForStrength(scheduler, counted, strength) : range.begin;
   const { end } = range;
   if (end <= begin) {
     throw new KilnError("invalid_request", "strength, denoisingStart and denoisingEnd leave no step to draw.", {
