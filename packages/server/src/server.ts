@@ -20,7 +20,7 @@ import { sendWebhook } from "./jobs/webhooks.ts";
 import { makeLog } from "./metrics/log.ts";
 import { Metrics } from "./metrics/metrics.ts";
 import { Catalogue } from "./models/catalogue.ts";
-import { loadPresets } from "./models/presets.ts";
+import { loadPresets, type Presets } from "./models/presets.ts";
 import { scanModels } from "./models/scan.ts";
 import { databaseBackend, type QueueBackend, redisBackend } from "./queue/backend.ts";
 import { openQueue } from "./queue/bull-queue.ts";
@@ -63,6 +63,7 @@ interface Foundation {
   uploads: Uploads;
   pictures: PicturesIn;
   catalogue: Catalogue;
+  presets: Presets;
   metrics: Metrics;
   workers: WorkerRecords;
 }
@@ -111,6 +112,8 @@ async function layFoundation(settings: Settings, log: Logger, closers: (() => Pr
   const catalogue = new Catalogue({
     scan: () => scanModels(settings, (message) => log.warn(message)),
     aliases: () => presets.aliases,
+    overrides: () => presets.models,
+    warn: (message) => log.warn(message),
     defaultModel: settings.KILN_DEFAULT_MODEL ?? settings.SDXL_MODEL_ID,
   });
   await catalogue.refresh();
@@ -128,6 +131,7 @@ async function layFoundation(settings: Settings, log: Logger, closers: (() => Pr
     uploads,
     pictures,
     catalogue,
+    presets,
     metrics: new Metrics(),
     workers: new WorkerRecords(database.records),
   };
@@ -169,7 +173,7 @@ async function makeContext(
   supervisor: EngineSupervisor | undefined,
   closers: (() => Promise<void> | void)[],
 ): Promise<ServerContext> {
-  const { settings, log, database, queue, bus, storage, store, pictures, catalogue, metrics, workers } = foundation;
+  const { settings, log, database, queue, bus, storage, store, pictures, catalogue, presets, metrics, workers } = foundation;
   const usage = new Usage(database.records);
   const limiter = new RateLimiter(settings.KILN_RATE_LIMIT);
   const policy = openContentPolicy(
@@ -188,6 +192,7 @@ async function makeContext(
       loras: settings.SDXL_LORA_PATH === undefined ? [] : [{ name: settings.SDXL_LORA_PATH, weight: 1 }],
       metadata: settings.KILN_OUTPUT_METADATA,
     },
+    presets: presets.presets,
     maxWaiting: settings.KILN_MAX_WAITING,
     checkContent: (request, caller) => policy.check(request, caller.contentCeiling),
     async checkQuota(caller, count) {
@@ -226,7 +231,7 @@ async function makeContext(
     jobs,
     pictures,
     catalogue,
-    presets: loadPresets(settings.KILN_PRESETS, settings.KILN_DATA_DIR),
+    presets,
     keys: new Keys(database.records),
     usage,
     documents: new Documents(database.records),

@@ -1,7 +1,7 @@
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { KilnError } from "../errors.ts";
 import { type Checkpoint, countParameters, NETWORK_NAMES, openCheckpoint, storageTypesOf } from "./checkpoint.ts";
-import type { Distilled } from "./distilled.ts";
+import { type Distilled, findDistilled } from "./distilled.ts";
 import { isFile, isFolder, openComponent, resolveSnapshot } from "./folder.ts";
 import { type Family, inferUNetConfig } from "./infer-configs.ts";
 import { readJsonObject } from "./json.ts";
@@ -95,7 +95,13 @@ async function inspectSingle(path: string, options: InspectOptions): Promise<Ins
     missing: [],
     unknown: listed(guess.kind === "unknown" ? [...file.tensors.keys()] : []),
     ...(family === undefined ? {} : { family }),
+    ...(guess.kind === "lora" ? fewStepTraining(path, file.metadata) : {}),
   };
+}
+
+function fewStepTraining(path: string, metadata: ReadonlyMap<string, string>): { distilled?: Distilled } {
+  const distilled = findDistilled({ name: basename(path, ".safetensors"), metadata, timeCondProjDim: null });
+  return distilled ? { distilled } : {};
 }
 
 async function inspectFolder(path: string, options: InspectOptions): Promise<Inspection> {

@@ -16,7 +16,7 @@ export interface Recipe {
 
 const TRAILING = { timestep_spacing: "trailing" } as const;
 
-type FewSteps = Omit<Recipe, "size">;
+export type FewSteps = Omit<Recipe, "size">;
 
 /**
  * The published recipes of few-step checkpoints and LoRAs: all but two leave guidance out, which halves every step.
@@ -36,6 +36,11 @@ const FEW_STEPS: Readonly<Record<DistilledKind, (steps: number | undefined) => F
   }),
   dmd2: () => ({ steps: 4, guidanceScale: 1, scheduler: { name: "LCMScheduler", config: {} }, timesteps: [999, 749, 499, 249] }),
 };
+
+/** The recipe of a kind of few-step training, which a LoRA brings to any checkpoint. */
+export function fewStepRecipe({ kind, steps }: Distilled): FewSteps {
+  return FEW_STEPS[kind](steps);
+}
 
 /** LCM networks that take the guidance scale as an embedding were published with this one. */
 const EMBEDDED_GUIDANCE = 8;
@@ -59,7 +64,7 @@ export function recipeFor(
   const side = SIZE[family];
   const size = { width: defaults.width ?? side, height: defaults.height ?? side };
   if (fewSteps) {
-    const recipe = FEW_STEPS[fewSteps.kind](fewSteps.steps);
+    const recipe = fewStepRecipe(fewSteps);
     const embedded = configs.unet.timeCondProjDim !== null;
     return { ...recipe, guidanceScale: embedded ? EMBEDDED_GUIDANCE : recipe.guidanceScale, size };
   }

@@ -187,6 +187,7 @@ function requestOf(job: EngineJob): GenerateRequest {
     // The model's own scheduler may be more than a name: distilled ones bring timesteps and a configuration.
     scheduler: request.scheduler_from_model ? undefined : schedulerOf(job),
     eta: request.eta,
+    timesteps: request.timesteps,
     seed: BigInt(request.seed),
     count: request.n,
     noise: request.noise,

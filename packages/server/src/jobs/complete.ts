@@ -2,8 +2,9 @@ import { randomInt } from "node:crypto";
 import { resolveA1111Name } from "@kiln/diffusion";
 import { messageOf, ServiceError } from "../errors.ts";
 import type { Catalogue } from "../models/catalogue.ts";
-import type { ModelInfo } from "../models/model.ts";
+import type { ModelDefaults, ModelInfo } from "../models/model.ts";
 import { findScheduler } from "../models/schedulers.ts";
+import { MAX_STEPS } from "./limits.ts";
 import type { CompleteRequest, GenerationRequest } from "./request.ts";
 
 /** What the operator's settings add to requests that say nothing. */
@@ -13,6 +14,8 @@ export interface OperatorDefaults {
   metadata: boolean;
 }
 
+/** How much of a given picture is made anew when nobody says. */
+const DEFAULT_STRENGTH = 0.75;
 /** A 32-bit seed is what other tools write and read. */
 const RANDOM_SEED_END = 2 ** 32;
 
@@ -29,52 +32,85 @@ export function completeRequest(request: GenerationRequest, catalogue: Catalogue
       { field: "model" },
     );
   }
-  const loras = request.loras ?? operator.loras;
-  for (const [index, lora] of loras.entries())
-    requireFamily(catalogue.require(lora.name, "lora", `loras.${index}.name`), model, `loras.${index}.name`);
+  const loras = (request.loras ?? operator.loras).map((lora, index) => {
+    const file = catalogue.require(lora.name, "lora", `loras.${index}.name`);
+    requireFamily(file, model, `loras.${index}.name`);
+    return { ...lora, file };
+  });
   for (const [index, control] of request.controls.entries()) {
     requireFamily(catalogue.require(control.model, "controlnet", `controls.${index}.model`), model, `controls.${index}.model`);
   }
   const { defaults } = model;
+  // A few-step LoRA changes what the checkpoint can do: its recipe stands before the checkpoint's.
+  const source = loras.find(({ weight, file }) => weight !== 0 && file.variant !== "base")?.file ?? model;
   const negative = request.negative_prompt ?? defaults.negative_prompt;
   return {
     ...request,
     ...(negative === undefined ? {} : { negative_prompt: negative }),
     ...(request.refiner ? { refiner: { ...request.refiner, model: refinerOf(request, catalogue).id } } : {}),
-    ...(request.image === undefined ? {} : { strength: request.strength ?? 0.75 }),
+    ...(request.image === undefined ? {} : { strength: request.strength ?? DEFAULT_STRENGTH }),
     output: { ...request.output, metadata: request.output.metadata ?? operator.metadata },
     model: model.id,
     width: request.width ?? defaults.width,
     height: request.height ?? defaults.height,
-    steps: request.steps ?? defaults.steps,
-    guidance_scale: request.guidance_scale ?? defaults.guidance_scale,
-    ...schedulerOf(request, defaults.scheduler),
+    steps: request.steps ?? stepsOf(request, source.defaults),
+    guidance_scale: request.guidance_scale ?? source.defaults.guidance_scale,
+    ...schedulerOf(request, source),
+    ...timingOf(request, source.defaults),
+    defaults_from: source.id,
     seed: request.seed ?? String(randomInt(RANDOM_SEED_END)),
-    loras: loras.map((lora) => ({ ...lora, name: catalogue.require(lora.name, "lora", "loras").id })),
+    loras: loras.map(({ file, ...lora }) => ({ ...lora, name: file.id })),
   };
 }
 
-type Scheduler = Pick<CompleteRequest, "scheduler" | "scheduler_label" | "scheduler_from_model">;
+/** With a picture, only `strength` of the steps are run: a recipe of one step is lengthened until one is left. */
+function stepsOf({ image, strength = DEFAULT_STRENGTH }: GenerationRequest, { steps }: ModelDefaults): number {
+  if (image === undefined || strength === 0) return steps;
+  return Math.min(MAX_STEPS, Math.max(steps, Math.ceil(1 / strength)));
+}
 
-function schedulerOf(request: GenerationRequest, fallback: string): Scheduler {
+/** The rest of a few-step recipe, which goes with its scheduler and its number of steps. */
+function timingOf(
+  { steps, scheduler, scheduler_config, a1111, eta, image }: GenerationRequest,
+  defaults: ModelDefaults,
+): Pick<CompleteRequest, "timesteps" | "eta"> {
+  if (scheduler !== undefined || a1111) return {};
+  const whole = steps === undefined && scheduler_config === undefined && image === undefined;
+  return {
+    ...(whole && defaults.timesteps ? { timesteps: defaults.timesteps } : {}),
+    ...(eta === undefined && defaults.eta !== undefined ? { eta: defaults.eta } : {}),
+  };
+}
+
+type Scheduler = Pick<CompleteRequest, "scheduler" | "scheduler_label" | "scheduler_from_model" | "scheduler_config">;
+
+function schedulerOf(request: GenerationRequest, source: ModelInfo): Scheduler {
   const { scheduler, scheduler_config, a1111 } = request;
   if (a1111) {
     const names = a1111Names(a1111);
     const label = names.schedule === "automatic" ? names.sampler : `${names.sampler} ${names.schedule}`;
     return { scheduler: label, scheduler_label: label, scheduler_from_model: false };
   }
-  const found = findScheduler(scheduler ?? fallback);
+  const named = scheduler ?? source.defaults.scheduler;
+  const found = findScheduler(named);
   if (!found) {
-    throw new ServiceError(
-      "invalid_request",
-      `scheduler: there is no "${scheduler ?? fallback}"; GET /v1/schedulers lists them.`,
-      {
-        field: "scheduler",
-      },
-    );
+    throw new ServiceError("invalid_request", `scheduler: there is no "${named}"; GET /v1/schedulers lists them.`, {
+      field: "scheduler",
+    });
   }
-  const fromModel = scheduler === undefined && scheduler_config === undefined;
-  return { scheduler: found.name, scheduler_label: found.label, scheduler_from_model: fromModel };
+  // A checkpoint's own scheduler may be more than a name, and the engine knows it; a LoRA's recipe is spelt out here.
+  const fromModel =
+    scheduler === undefined &&
+    scheduler_config === undefined &&
+    source.kind === "checkpoint" &&
+    source.operator?.scheduler === undefined;
+  const recipe = scheduler === undefined ? source.defaults.scheduler_config : undefined;
+  return {
+    scheduler: found.name,
+    scheduler_label: found.label,
+    scheduler_from_model: fromModel,
+    ...(recipe ? { scheduler_config: { ...recipe, ...scheduler_config } } : {}),
+  };
 }
 
 function a1111Names({ sampler, schedule }: { sampler: string; schedule?: string | undefined }): {

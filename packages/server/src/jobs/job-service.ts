@@ -14,6 +14,7 @@ import { isFinished, type JobView, viewJob } from "./job-view.ts";
 import { MAX_BATCH_REQUESTS } from "./limits.ts";
 import { parseOrRefuse } from "./parse.ts";
 import type { PicturesIn } from "./pictures-in.ts";
+import { applyPreset, type PresetsByName } from "./preset.ts";
 import { type CompleteRequest, type GenerationRequest, type GenerationRequestInput, generationRequestSchema } from "./request.ts";
 import { workloadOf } from "./workload.ts";
 
@@ -36,6 +37,7 @@ export interface JobServiceParts {
   catalogue: Catalogue;
   pictures: PicturesIn;
   operator: OperatorDefaults;
+  presets: PresetsByName;
   maxWaiting: number;
   /** Refuses prompts that the content policy forbids. */
   checkContent(request: GenerationRequest, caller: Caller): void;
@@ -125,7 +127,7 @@ export class JobService {
       const earlier = await this.#earlier(caller, idempotencyKey, fingerprint);
       if (earlier) return earlier;
     }
-    const requests = inputs.map((input) => parseOrRefuse(generationRequestSchema, input));
+    const requests = inputs.map((input) => parseOrRefuse(generationRequestSchema, applyPreset(input, this.#parts.presets)));
     await this.#admit(requests, caller);
     const jobs: NewJob[] = [];
     for (const request of requests) jobs.push(await this.#prepare(request, caller, options));

@@ -86,6 +86,8 @@ export const generationRequestSchema = z
     negative_prompt_2: prompt.optional(),
     prompt_syntax: z.enum(["plain", "a1111"]).default("plain"),
     model: name.optional(),
+    /** The operator's preset of this name: its fields are the defaults of this request. */
+    preset: name.optional(),
     width: side.optional(),
     height: side.optional(),
     steps: z.int().min(1).max(limits.MAX_STEPS).optional(),
@@ -159,5 +161,9 @@ export interface CompleteRequest extends GenerationRequest {
   /** As pictures' parameters write it. */
   scheduler_label: string;
   seed: string;
+  /** Timesteps of a few-step recipe that no spacing gives, where nobody named steps or scheduler. */
+  timesteps?: number[];
+  /** The model or LoRA whose recipe filled in steps, guidance and scheduler. */
+  defaults_from?: string;
   loras: { name: string; weight: number; text_encoder_weight?: number | undefined }[];
 }

@@ -1,11 +1,16 @@
 import { ServiceError } from "../errors.ts";
 import type { ModelInfo, ModelKind } from "./model.ts";
+import { type ModelOverrides, overrideModel } from "./overrides.ts";
 
 export interface CatalogueOptions {
   /** Finds what is installed. Called at the start and at each refresh. */
   scan(): Promise<ModelInfo[]>;
   /** Other names for models, of the operator and of the services that Kiln stands in for. */
   aliases(): Readonly<Record<string, string>>;
+  /** The operator's word on single models, by their names. */
+  overrides?(): Readonly<Record<string, ModelOverrides>>;
+  /** Hears of overrides for models that are not there. */
+  warn?(message: string): void;
   defaultModel: string | undefined;
 }
 
@@ -19,7 +24,14 @@ export class Catalogue {
   }
 
   async refresh(): Promise<void> {
-    this.#models = await this.#options.scan();
+    let models = await this.#options.scan();
+    for (const [name, overrides] of Object.entries(this.#options.overrides?.() ?? {})) {
+      const plain = plainName(name);
+      const target = models.find(({ id }) => id === name) ?? models.find(({ id }) => plainName(id) === plain);
+      if (target) models = models.map((model) => (model === target ? overrideModel(model, overrides) : model));
+      else this.#options.warn?.(`models."${name}" of the presets is for no model that is installed`);
+    }
+    this.#models = models;
   }
 
   list(kind?: ModelKind): readonly ModelInfo[] {
@@ -33,8 +45,7 @@ export class Catalogue {
   /** The model that a name means: its id, an alias, its id without case or extension. */
   find(name: string, kind: ModelKind): ModelInfo | undefined {
     const models = this.list(kind);
-    const aliases = this.#options.aliases();
-    const target = (Object.hasOwn(aliases, name) ? aliases[name] : undefined) ?? name;
+    const target = this.#aliasOf(name) ?? name;
     const plain = plainName(target);
     return (
       models.find((model) => model.id === target) ??
@@ -42,6 +53,12 @@ export class Catalogue {
       models.find((model) => plainName(model.title) === plain) ??
       models.find((model) => model.path === target)
     );
+  }
+
+  #aliasOf(name: string): string | undefined {
+    const aliases = this.#options.aliases();
+    if (Object.hasOwn(aliases, name)) return aliases[name];
+    return Object.entries(this.#options.overrides?.() ?? {}).find(([, overrides]) => overrides.aliases.includes(name))?.[0];
   }
 
   /** As find; raises `model_not_found`, which names the field and what is there. */

@@ -1,6 +1,15 @@
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { type Inspection, inspectFile, openCheckpoint, readDefaults, recipeFor } from "@kiln/diffusion";
+import {
+  type Distilled,
+  fewStepRecipe,
+  findDistilled,
+  type Inspection,
+  inspectFile,
+  openCheckpoint,
+  readDefaults,
+  recipeFor,
+} from "@kiln/diffusion";
 import { z } from "zod";
 import { messageOf } from "../errors.ts";
 import type { ModelDefaults, ModelInfo, ModelKind } from "./model.ts";
@@ -30,7 +39,8 @@ export async function describeModel(path: string, id: string, warn: (message: st
     if (found.problem !== undefined || found.missing.length > 0)
       warn(`${path} cannot be used: ${found.problem ?? `it has no ${found.missing.join(", ")}`}`);
     if (kind === "checkpoint" && (found.problem !== undefined || found.missing.length > 0)) return undefined;
-    const defaults = kind === "checkpoint" ? await defaultsOf(path) : NO_DEFAULTS;
+    const distilled = kind === "lora" ? fewStepsOfLora(found, id) : found.distilled;
+    const defaults = kind === "checkpoint" ? await defaultsOf(path) : distilled ? loraDefaults(distilled) : NO_DEFAULTS;
     const words = await readWords(path);
     const own = await readJson(join(path, "kiln.json"));
     const description = textOf(own.description) ?? found.metadata["modelspec.description"];
@@ -38,7 +48,7 @@ export async function describeModel(path: string, id: string, warn: (message: st
       id,
       kind,
       family: found.family ?? null,
-      variant: variantOf(found, id),
+      variant: id === "kiln-demo" ? "demo" : (distilled?.kind ?? "base"),
       path,
       bytes: found.bytes,
       created: Math.round((await stat(path)).mtimeMs / 1000),
@@ -57,20 +67,43 @@ export async function describeModel(path: string, id: string, warn: (message: st
 /** The recipe that suits the checkpoint, in the words of requests. */
 async function defaultsOf(path: string): Promise<ModelDefaults> {
   const checkpoint = await openCheckpoint(path);
-  const { steps, guidanceScale, scheduler, size } = recipeFor(checkpoint, await readDefaults(path));
+  const { steps, guidanceScale, scheduler, size, timesteps } = recipeFor(checkpoint, await readDefaults(path));
   const trailing = scheduler?.config.timestep_spacing === "trailing" ? " SGM Uniform" : "";
   const own = checkpoint.configs.scheduler._class_name;
   const name = scheduler?.name ?? (typeof own === "string" ? own : "Euler");
   const plain = findScheduler(name);
   const spaced = plain && trailing ? (findScheduler(plain.label + trailing) ?? plain) : plain;
-  return { steps, guidance_scale: guidanceScale, scheduler: spaced?.name ?? "euler", width: size.width, height: size.height };
+  return {
+    steps,
+    guidance_scale: guidanceScale,
+    scheduler: spaced?.name ?? "euler",
+    width: size.width,
+    height: size.height,
+    ...(timesteps ? { timesteps: [...timesteps] } : {}),
+  };
 }
 
-function variantOf({ distilled }: Inspection, id: string): ModelInfo["variant"] {
-  if (id === "kiln-demo") return "demo";
-  const kind = distilled?.kind;
-  return kind === undefined ? "base" : kind;
+/** Published few-step LoRAs often lie in a repository as `pytorch_lora_weights`; then the repository's name tells. */
+function fewStepsOfLora({ distilled }: Inspection, id: string): Distilled | undefined {
+  return distilled ?? findDistilled({ name: id, metadata: new Map(), timeCondProjDim: null });
 }
+
+/** What a few-step LoRA makes of any checkpoint's defaults. The size stays the checkpoint's. */
+function loraDefaults(distilled: Distilled): ModelDefaults {
+  const { steps, guidanceScale, scheduler, timesteps, eta } = fewStepRecipe(distilled);
+  const config = schedulerConfigSchema.parse(scheduler?.config ?? {});
+  return {
+    ...NO_DEFAULTS,
+    steps,
+    guidance_scale: guidanceScale,
+    scheduler: findScheduler(scheduler?.name ?? "")?.name ?? NO_DEFAULTS.scheduler,
+    ...(Object.keys(config).length > 0 ? { scheduler_config: config } : {}),
+    ...(timesteps ? { timesteps: [...timesteps] } : {}),
+    ...(eta === undefined ? {} : { eta }),
+  };
+}
+
+const schedulerConfigSchema = z.record(z.string(), z.union([z.string(), z.number(), z.boolean()]));
 
 const objectSchema = z.record(z.string(), z.unknown());
 

@@ -11,6 +11,11 @@ export interface ModelDefaults {
   width: number;
   height: number;
   negative_prompt?: string;
+  /** Fields of the scheduler's configuration that belong to a few-step LoRA's recipe. */
+  scheduler_config?: Record<string, string | number | boolean>;
+  /** The timesteps that a few-step model was trained on, where no spacing gives them. */
+  timesteps?: number[];
+  eta?: number;
 }
 
 /** What the catalogue knows of one model without loading it. */
@@ -28,5 +33,7 @@ export interface ModelInfo {
   description?: string;
   size: { width: number; height: number };
   defaults: ModelDefaults;
+  /** Those of the defaults that the operator's file has set. */
+  operator?: Partial<ModelDefaults>;
   words?: Record<string, string[]>;
 }

@@ -2,6 +2,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { codeOf, messageOf } from "../errors.ts";
+import { presetSchema } from "../jobs/preset.ts";
+import { modelOverridesSchema } from "./overrides.ts";
 
 const loraSet = z.array(z.object({ name: z.string().min(1), weight: z.number().min(-4).max(4).default(1) })).max(8);
 
@@ -11,7 +13,7 @@ export const presetsSchema = z.object({
   /** Other names for models, for example a hub id that an application sends. */
   aliases: z.record(z.string(), z.string()).default({}),
   /** Named requests: the fields are defaults for requests that name the preset. */
-  presets: z.record(z.string(), z.record(z.string(), z.unknown())).default({}),
+  presets: z.record(z.string(), presetSchema).default({}),
   /** Themes ("eras" of the depth contract): sets of LoRAs with weights. */
   themes: z.record(z.string(), z.object({ loras: loraSet.default([]), prompt: z.string().optional() })).default({}),
   /** Scenarios of the views contract. */
@@ -31,8 +33,8 @@ export const presetsSchema = z.object({
   tiers: z.array(z.object({ below: z.number(), template: z.string() })).default([]),
   /** Negative prompt for faces whose requests bring none. */
   negative_prompt: z.string().default(""),
-  /** Models that `defaults` of their files do not describe well: overrides by id. */
-  models: z.record(z.string(), z.record(z.string(), z.unknown())).default({}),
+  /** Defaults by model, over those of its files; a few-step LoRA's recipe can be set too. */
+  models: z.record(z.string(), modelOverridesSchema).default({}),
 });
 
 export type Presets = z.output<typeof presetsSchema>;

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { ServiceError } from "../../errors.ts";
 import { completeRequest } from "../../jobs/complete.ts";
 import { parseOrRefuse } from "../../jobs/parse.ts";
+import { applyPreset } from "../../jobs/preset.ts";
 import { generationRequestSchema } from "../../jobs/request.ts";
 import { workloadOf } from "../../jobs/workload.ts";
 import { MODEL_KINDS, type ModelInfo } from "../../models/model.ts";
@@ -28,6 +29,9 @@ export const modelSchema = z.object({
     width: z.int(),
     height: z.int(),
     negative_prompt: z.string().optional(),
+    scheduler_config: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).optional(),
+    timesteps: z.array(z.number()).optional(),
+    eta: z.number().optional(),
   }),
   words: z.record(z.string(), z.array(z.string())).optional(),
   title: z.string(),
@@ -151,12 +155,12 @@ export const modelRoutes: Route[] = [
   route({
     method: "GET",
     path: "/v1/presets",
-    summary: "Aliases, presets, themes and scenarios of the operator",
+    summary: "Aliases, presets, themes, scenarios and defaults by model of the operator",
     tag: "models",
     answers: { 200: { description: "The presets", schema: z.record(z.string(), z.unknown()) } },
     async handle({ context }) {
-      const { aliases, presets, themes, scenarios } = context.presets;
-      return { aliases, presets, themes, scenarios };
+      const { aliases, presets, themes, scenarios, models } = context.presets;
+      return { aliases, presets, themes, scenarios, models };
     },
   }),
   route({
@@ -166,6 +170,7 @@ export const modelRoutes: Route[] = [
     tag: "models",
     query: z.object({
       model: z.string().max(200).optional(),
+      preset: z.string().max(200).optional(),
       width: z.coerce.number().int().optional(),
       height: z.coerce.number().int().optional(),
       steps: z.coerce.number().int().optional(),
@@ -174,7 +179,8 @@ export const modelRoutes: Route[] = [
     }),
     answers: { 200: { description: "The units", schema: z.object({ workload: z.number() }) } },
     async handle({ query, context }) {
-      const request = parseOrRefuse(generationRequestSchema, { ...query, prompt: "-" });
+      const { presets } = context.presets;
+      const request = parseOrRefuse(generationRequestSchema, applyPreset({ ...query, prompt: "-" }, presets));
       return { workload: workloadOf(completeRequest(request, context.catalogue, { loras: [], metadata: true })) };
     },
   }),
