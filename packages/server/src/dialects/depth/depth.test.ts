@@ -276,6 +276,30 @@ describe("with the test engine", () => {
   });
 });
 
+test("health tells how the start and a new start go", async () => {
+  const server = await startTestServer({ KILN_LISTEN: "127.0.0.1:0=depth", PRELOAD_MODEL: "base" });
+  const health = async () => (await server.call("GET", "/healthcheck")).json as { status: string; ready_for_inference: boolean };
+  const seen = new Set<string>();
+  const state = async () => {
+    const { status, ready_for_inference } = await health();
+    expect(ready_for_inference).toBe(status === "ready");
+    seen.add(status);
+    return status;
+  };
+  try {
+    await expect.poll(state, { timeout: 20_000, interval: 10 }).toBe("ready");
+    expect(seen).toContain("loading_models");
+    expect(await server.call("GET", "/healthcheck")).toMatchObject({ json: { models_loaded: ["kiln-test"] } });
+    expect(await server.call("POST", "/unload?model_key=base")).toMatchObject({ json: { success: true } });
+    expect((await health()).status).toBe("ready");
+    process.kill(server.context.supervisor?.pid ?? 0, "SIGKILL");
+    await expect.poll(state, { timeout: 20_000, interval: 10 }).toBe("starting");
+    await expect.poll(state, { timeout: 20_000, interval: 10 }).toBe("ready");
+  } finally {
+    await server.close();
+  }
+});
+
 test.skipIf(!DEMO_FOLDER)("the demo stands in for what is not installed, and says so", async () => {
   const server = await startTestServer({
     KILN_LISTEN: "127.0.0.1:0=depth",

@@ -9,22 +9,39 @@ const MEBIBYTE = 1024 ** 2;
 
 export type HealthStatus = "starting" | "loading_models" | "ready" | "error";
 
-export async function viewHealth(context: ServerContext): Promise<object> {
-  const uptime = Math.round((Date.now() - context.startedAt) / 1000);
-  const loaded = await loadedModels(context).catch(() => new Set<string>());
-  const healthy = await context.checkReady().then(
-    () => true,
-    () => false,
-  );
-  const status = healthy ? loadingOrReady(context, loaded) : await startingOrError(context, uptime);
-  return {
-    status,
-    model_server_healthy: healthy,
-    models_loaded: [...loaded],
-    memory_usage: await memoryUsage(context),
-    uptime,
-    ready_for_inference: status === "ready",
-  };
+/** The contract's health. It remembers that preloading has ended: a model that is unloaded later is not loading. */
+export class Health {
+  readonly #context: ServerContext;
+  #preloaded = false;
+
+  constructor(context: ServerContext) {
+    this.#context = context;
+  }
+
+  async view(): Promise<object> {
+    const context = this.#context;
+    const uptime = Math.round((Date.now() - context.startedAt) / 1000);
+    const loaded = await loadedModels(context).catch(() => new Set<string>());
+    const healthy = await context.checkReady().then(
+      () => true,
+      () => false,
+    );
+    const status = healthy ? this.#loadingOrReady(loaded) : await startingOrError(context, uptime);
+    return {
+      status,
+      model_server_healthy: healthy,
+      models_loaded: [...loaded],
+      memory_usage: await memoryUsage(context),
+      uptime,
+      ready_for_inference: status === "ready",
+    };
+  }
+
+  #loadingOrReady(loaded: ReadonlySet<string>): HealthStatus {
+    const target = preloadTarget(this.#context);
+    this.#preloaded ||= target === undefined || loaded.has(target);
+    return this.#preloaded ? "ready" : "loading_models";
+  }
 }
 
 /** The id of the checkpoint that PRELOAD_MODEL names, by the contract's names too. */
@@ -33,11 +50,6 @@ export function preloadTarget({ settings, catalogue }: ServerContext): string | 
   if (name === undefined) return undefined;
   const key = MODEL_KEYS.find((each) => each === name);
   return (key ? findModel(key, catalogue) : catalogue.find(name, "checkpoint"))?.id;
-}
-
-function loadingOrReady(context: ServerContext, loaded: ReadonlySet<string>): HealthStatus {
-  const target = preloadTarget(context);
-  return target !== undefined && !loaded.has(target) && loaded.size === 0 ? "loading_models" : "ready";
 }
 
 async function startingOrError({ supervisor, workers }: ServerContext, uptime: number): Promise<HealthStatus> {

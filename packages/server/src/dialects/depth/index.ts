@@ -3,7 +3,7 @@ import type { Dialect } from "../../http/dialect.ts";
 import { parseFields, sendDetail } from "../field-errors.ts";
 import { controlModel, listModels } from "./control.ts";
 import { generate } from "./generate.ts";
-import { preloadTarget, viewHealth } from "./health.ts";
+import { Health, preloadTarget } from "./health.ts";
 import { DEPTH_FIELDS, depthRequestSchema } from "./request.ts";
 
 const name = z.string().min(1).max(200);
@@ -14,6 +14,7 @@ const unloadQuery = z.object({ model_key: name });
 export const depth: Dialect = {
   name: "depth",
   register(app, context) {
+    const health = new Health(context);
     app.setErrorHandler((error, request, reply) => sendDetail(error, request, reply, DEPTH_FIELDS));
 
     app.post("/generate", async (request, reply) => {
@@ -22,7 +23,7 @@ export const depth: Dialect = {
 
     app.get("/ping", { config: { public: true } }, async (_request, reply) => reply.type("text/plain").send("pong"));
     for (const path of ["/healthcheck", "/checkhealth"])
-      app.get(path, { config: { public: true } }, async () => await viewHealth(context));
+      app.get(path, { config: { public: true } }, async () => await health.view());
 
     app.get("/models", async () => listModels(context));
     app.post("/preload", async (request) => {
