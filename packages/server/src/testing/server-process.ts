@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 /** A server in a process of its own. */
 export interface ServerProcess {
   url: string;
+  pid: number;
   /** The engine's process at the start; it may have been replaced since. */
   enginePid: number | undefined;
   kill(): Promise<void>;
@@ -32,6 +33,7 @@ export async function startServerProcess(settings: Record<string, string>): Prom
   });
   return {
     url: started.url,
+    pid: child.pid ?? 0,
     enginePid: started.engine,
     async kill() {
       child.kill("SIGKILL");

@@ -1,5 +1,5 @@
 import { availableParallelism } from "node:os";
-import { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
+import type { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
 import { KilnError } from "../../errors.ts";
 import type { Graph, GraphInput } from "../../graph/graph.ts";
 import type { Tensor } from "../../graph/tensor.ts";
@@ -18,10 +18,18 @@ export function onnxBackend({ threads = availableParallelism() }: OnnxBackendOpt
     precision: "float32",
     async compile(graph: Graph): Promise<CompiledGraph> {
       const { model, weightBytes } = lowerToOnnx(graph);
-      const session = await withTypedErrors(graph.name, () => InferenceSession.create(model, sessionOptions(threads)));
-      return new OnnxGraph(graph, session, weightBytes);
+      const runtime = await loadRuntime();
+      const session = await withTypedErrors(graph.name, () => runtime.InferenceSession.create(model, sessionOptions(threads)));
+      return new OnnxGraph(graph, session, weightBytes, runtime);
     },
   };
+}
+
+type Runtime = typeof import("onnxruntime-node");
+
+/** Loaded with the first network: whoever imports the package to look at files gets no native code into its process. */
+async function loadRuntime(): Promise<Runtime> {
+  return await import("onnxruntime-node");
 }
 
 function sessionOptions(threads: number): InferenceSession.SessionOptions {
@@ -44,17 +52,19 @@ class OnnxGraph implements CompiledGraph {
   readonly weightBytes: number;
   readonly #name: string;
   readonly #session: InferenceSession;
+  readonly #runtime: Runtime;
 
-  constructor(graph: Graph, session: InferenceSession, weightBytes: number) {
+  constructor(graph: Graph, session: InferenceSession, weightBytes: number, runtime: Runtime) {
     this.#name = graph.name;
     this.inputs = graph.inputs;
     this.#session = session;
+    this.#runtime = runtime;
     this.weightBytes = weightBytes;
   }
 
   async run(inputs: Readonly<Record<string, Tensor>>): Promise<Record<string, Tensor & { data: Float32Array }>> {
     const feeds: Record<string, OrtTensor> = {};
-    for (const [name, { type, data, shape }] of Object.entries(inputs)) feeds[name] = new OrtTensor(type, data, shape);
+    for (const [name, { type, data, shape }] of Object.entries(inputs)) feeds[name] = new this.#runtime.Tensor(type, data, shape);
     const results = await withTypedErrors(this.#name, () => this.#session.run(feeds));
     const outputs: Record<string, Tensor & { data: Float32Array }> = {};
     for (const [name, { data, dims }] of Object.entries(results)) {

@@ -1,6 +1,6 @@
 import { join } from "node:path";
-import koffi from "koffi";
 import { KilnError } from "../../errors.ts";
+import { nativeCalls } from "./native-calls.ts";
 
 /** OpenVINO's C API, as far as Kiln uses it, called through koffi. Handles are opaque pointers. */
 
@@ -37,7 +37,8 @@ export interface Library {
  */
 export function loadLibrary(folder: string): Library {
   try {
-    return bind(koffi.load(join(folder, LIBRARY_FILE)));
+    defineShape();
+    return bind(nativeCalls().load(join(folder, LIBRARY_FILE)));
   } catch (cause) {
     if (cause instanceof KilnError) throw cause;
     throw new KilnError("backend_unavailable", `OpenVINO cannot be loaded from ${folder}: ${String(cause)}`, {
@@ -48,9 +49,15 @@ export function loadLibrary(folder: string): Library {
 }
 
 /** Types are process-wide in koffi: a second library of the same names would be refused. */
-const SHAPE = koffi.struct("kiln_ov_shape", { rank: "int64_t", dims: "int64_t*" });
+let shapeIsDefined = false;
 
-function bind(api: ReturnType<typeof koffi.load>): Library {
+function defineShape(): void {
+  if (!shapeIsDefined) nativeCalls().struct("kiln_ov_shape", { rank: "int64_t", dims: "int64_t*" });
+  shapeIsDefined = true;
+}
+
+function bind(api: ReturnType<ReturnType<typeof nativeCalls>["load"]>): Library {
+  const koffi = nativeCalls();
   const f = {
     error: api.func("const char* ov_get_last_err_msg()"),
     core: api.func("int ov_core_create(_Out_ void** core)"),
@@ -126,5 +133,3 @@ function bind(api: ReturnType<typeof koffi.load>): Library {
     free: (kind, handle) => free[kind](handle),
   };
 }
-
-export { SHAPE };

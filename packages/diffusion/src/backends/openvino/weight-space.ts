@@ -1,7 +1,7 @@
 import { closeSync, fstatSync, openSync } from "node:fs";
-import koffi from "koffi";
 import { KilnError } from "../../errors.ts";
 import type { Handle } from "./library.ts";
+import { nativeCalls } from "./native-calls.ts";
 
 /**
  * One range of addresses in which the files of a model lie side by side, mapped and not read, with room for the graph's own
@@ -14,7 +14,7 @@ export class WeightSpace {
 
   private constructor(pointer: Handle, byteLength: number) {
     this.pointer = pointer;
-    this.#address = koffi.address(pointer);
+    this.#address = nativeCalls().address(pointer);
     this.byteLength = byteLength;
   }
 
@@ -90,7 +90,7 @@ let loaded: Libc | undefined;
 
 function libc(): Libc {
   if (!loaded) {
-    const library = koffi.load("libc.so.6");
+    const library = nativeCalls().load("libc.so.6");
     loaded = {
       mmap: library.func("void* mmap(size_t address, size_t length, int protection, int flags, int descriptor, int64_t offset)"),
       munmap: library.func("int munmap(size_t address, size_t length)"),
@@ -103,7 +103,7 @@ function libc(): Libc {
 const FAILED = 2n ** 64n - 1n;
 
 function checked(pointer: Handle, length: number): Handle {
-  if (pointer === null || koffi.address(pointer) === FAILED) {
+  if (pointer === null || nativeCalls().address(pointer) === FAILED) {
     throw new KilnError("out_of_memory", `${Math.round(length / 2 ** 20)} MiB of addresses could not be mapped.`);
   }
   return pointer;
