@@ -21,6 +21,7 @@ import { makeLog } from "./metrics/log.ts";
 import { Metrics } from "./metrics/metrics.ts";
 import { Catalogue } from "./models/catalogue.ts";
 import { loadPresets, type Presets } from "./models/presets.ts";
+import { Pulls } from "./models/pull/pulls.ts";
 import { scanModels } from "./models/scan.ts";
 import { databaseBackend, type QueueBackend, redisBackend } from "./queue/backend.ts";
 import { openQueue } from "./queue/bull-queue.ts";
@@ -117,6 +118,10 @@ async function layFoundation(settings: Settings, log: Logger, closers: (() => Pr
     defaultModel: settings.KILN_DEFAULT_MODEL ?? settings.SDXL_MODEL_ID,
   });
   await catalogue.refresh();
+  bus.subscribe((event) => {
+    if (event.type === "catalogue")
+      void catalogue.refresh().catch((error: unknown) => log.warn({ reason: messageOf(error) }, "cannot look for models"));
+  });
   const uploads = new Uploads(database.records);
   const pictures = new PicturesIn(storage, uploads, store);
   return {
@@ -224,7 +229,18 @@ async function makeContext(
     closers.push(() => maintenance.stop());
   }
   await jobs.restore();
+  const pulls = new Pulls({
+    settings,
+    async refresh() {
+      await catalogue.refresh();
+      bus.publish({ type: "catalogue" });
+      return catalogue.list();
+    },
+    log: (message, details) => log.info(details, message),
+  });
+  closers.push(() => pulls.close());
   return {
+    pulls,
     settings,
     version: readVersion(),
     startedAt: Date.now(),

@@ -6,7 +6,9 @@ export type BusEvent =
   | { type: "progress"; job: string; owner: string; progress: JobProgress }
   | { type: "preview"; job: string; owner: string; index: number; image: string }
   | { type: "cancel"; job: string }
-  | { type: "model"; action: "load" | "unload"; model: string };
+  | { type: "model"; action: "load" | "unload"; model: string }
+  /** What is installed has changed. */
+  | { type: "catalogue" };
 
 export interface JobProgress {
   step: number;

@@ -8,6 +8,7 @@ import type { PicturesIn } from "../jobs/pictures-in.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import type { Catalogue } from "../models/catalogue.ts";
 import type { Presets } from "../models/presets.ts";
+import type { Pulls } from "../models/pull/pulls.ts";
 import type { Documents } from "../records/documents.ts";
 import type { Usage } from "../records/usage.ts";
 import type { Settings } from "../settings/schema.ts";
@@ -23,6 +24,8 @@ export interface ServerContext {
   pictures: PicturesIn;
   catalogue: Catalogue;
   presets: Presets;
+  /** Model downloads of this process. */
+  pulls: Pulls | undefined;
   keys: Keys;
   usage: Usage;
   documents: Documents;

@@ -85,10 +85,15 @@ async function findInCache(hub: string): Promise<Find[]> {
   return finds;
 }
 
+/** The snapshot of the main branch; of a repository that was fetched at another revision alone, that one's. */
 async function snapshotOf(repository: string): Promise<string | undefined> {
-  const revision = (await readFile(join(repository, "refs", "main"), "utf8").catch(() => "")).trim();
-  const path = join(repository, "snapshots", revision);
-  return revision !== "" && existsSync(path) ? path : undefined;
+  const refs = await readdir(join(repository, "refs"), { recursive: true }).catch(() => []);
+  for (const ref of ["main", ...refs.filter((name) => name !== "main").sort()]) {
+    const revision = (await readFile(join(repository, "refs", ref), "utf8").catch(() => "")).trim();
+    const path = join(repository, "snapshots", revision);
+    if (revision !== "" && existsSync(path)) return path;
+  }
+  return undefined;
 }
 
 /** A repository is one model, or a shelf of single files. */

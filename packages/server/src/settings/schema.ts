@@ -46,6 +46,11 @@ export const SETTINGS = {
   KILN_PUBLIC_URL: optional(webUrl, "The address that clients see, for links in answers; the request's own host when unset."),
   KILN_HOSTS: setting(list, "", "Host names besides loopback's that a keyless listener answers to."),
   KILN_CORS_ORIGINS: setting(list, "", "Origins whose pages may call the API, by commas."),
+  KILN_VIEWS_REGISTRATION: setting(
+    flag,
+    "false",
+    "Let anybody register at a views listener; else that takes a key with the admin role, or loopback without any key.",
+  ),
   KILN_TRUST_PROXY: setting(flag, "false", "Believe X-Forwarded-* headers; only behind a proxy that sets them."),
   DATABASE_URL: optional(
     z.url({ protocol: /^postgres(ql)?$/ }),
@@ -78,6 +83,7 @@ export const SETTINGS = {
   HF_HOME: optional(text, "The Hugging Face cache, which is part of the catalogue."),
   HF_ENDPOINT: setting(webUrl, "https://huggingface.co", "The hub that `models pull` asks."),
   HF_TOKEN: secret("Token for gated and private models on the hub."),
+  CIVITAI_ENDPOINT: setting(webUrl, "https://civitai.com", "The Civitai that `models pull` asks."),
   CIVITAI_TOKEN: secret("Token for downloads from Civitai."),
   KILN_ENGINE: setting(
     z.enum(["diffusion", "test"]),

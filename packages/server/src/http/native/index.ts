@@ -8,9 +8,17 @@ import { eventRoutes, registerEventSocket } from "./events.ts";
 import { imageRoutes } from "./images.ts";
 import { jobRoutes } from "./jobs.ts";
 import { modelRoutes } from "./models.ts";
+import { pullRoutes } from "./pulls.ts";
 import { systemRoutes } from "./system.ts";
 
-export const NATIVE_ROUTES: readonly Route[] = [...jobRoutes, ...eventRoutes, ...imageRoutes, ...modelRoutes, ...systemRoutes];
+export const NATIVE_ROUTES: readonly Route[] = [
+  ...jobRoutes,
+  ...eventRoutes,
+  ...imageRoutes,
+  ...modelRoutes,
+  ...pullRoutes,
+  ...systemRoutes,
+];
 
 /** The native API: served on every listener. */
 export const nativeDialect: Dialect = {
