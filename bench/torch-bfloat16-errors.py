@@ -1,6 +1,6 @@
 """The error that torch itself makes in bfloat16, for each network case of a reference folder.
 
-    python bench/torch-bfloat16-errors.py ../shared/reference bench/torch-bfloat16-errors.json
+    python bench/torch-bfloat16-errors.py ../shared/reference packages/diffusion/fixtures/torch-bfloat16-errors.json
 
 Writes {case: relative L2 error against the case's float32 answer}. The conformance runner holds Kiln's bfloat16 beside these numbers.
 Needs torch, diffusers and transformers (bench/reference-environment.sh).

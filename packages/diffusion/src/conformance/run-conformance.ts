@@ -1,9 +1,9 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Backend } from "../index.ts";
-import { readCase } from "../testing/case-file.ts";
+import { type CaseFile, readCase } from "../testing/case-file.ts";
 import type { CaseKind } from "./attempt.ts";
-import { type Comparison, compare, type GroupDifference } from "./comparison.ts";
+import { type Comparison, compare, type GroupDifference, type ProducedTensors } from "./comparison.ts";
 import { textCases } from "./json-cases.ts";
 import { a1111 } from "./kinds/a1111.ts";
 import { controlnet } from "./kinds/controlnet.ts";
@@ -38,7 +38,12 @@ export interface ConformanceOptions {
   readonly kind?: string | undefined;
   /** Cases alone whose names hold this. */
   readonly name?: string | undefined;
+  /** How results are judged. Default: each case's own tolerance. */
+  readonly judge?: Judge;
 }
+
+/** Holds what was made for a case against what it expects. */
+export type Judge = (file: CaseFile, produced: ProducedTensors, kind: string, name: string) => Comparison;
 
 export interface CaseResult {
   readonly kind: string;
@@ -51,7 +56,13 @@ export interface CaseResult {
 }
 
 /** Runs the cases of a folder one after the other; each result comes as soon as it is there. A case that throws has failed. */
-export async function* runConformance({ folder, openBackend, kind, name }: ConformanceOptions): AsyncGenerator<CaseResult> {
+export async function* runConformance({
+  folder,
+  openBackend,
+  kind,
+  name,
+  judge = compare,
+}: ConformanceOptions): AsyncGenerator<CaseResult> {
   const workbench = new Workbench(folder, openBackend);
   const wanted = (of: { kind: string; name: string }): boolean =>
     (kind === undefined || of.kind === kind) && (name === undefined || of.name.includes(name));
@@ -60,7 +71,7 @@ export async function* runConformance({ folder, openBackend, kind, name }: Confo
       const difference = text.check();
       yield result(text, { groups: [], faults: difference === undefined ? [] : [difference], passed: difference === undefined });
     }
-    for (const found of findCases(folder).filter(wanted)) yield await runCase(found, workbench);
+    for (const found of findCases(folder).filter(wanted)) yield await runCase(found, workbench, judge);
   } finally {
     await workbench.dispose();
   }
@@ -87,7 +98,7 @@ function findCases(folder: string): readonly FoundCase[] {
     );
 }
 
-async function runCase(found: FoundCase, workbench: Workbench): Promise<CaseResult> {
+async function runCase(found: FoundCase, workbench: Workbench, judge: Judge): Promise<CaseResult> {
   const make = KINDS[found.kind];
   if (!make)
     return { ...named(found), outcome: "skipped", groups: [], reasons: [`the runner does not know the kind ${found.kind}`] };
@@ -95,7 +106,7 @@ async function runCase(found: FoundCase, workbench: Workbench): Promise<CaseResu
     const file = readCase(found.path);
     const comparisons: Comparison[] = [];
     for (const attempt of make(file, workbench)) {
-      const comparison = compare(file, await attempt.make());
+      const comparison = judge(file, await attempt.make(), found.kind, found.name);
       const faults = comparison.faults.map((fault) => (attempt.label === "" ? fault : `${attempt.label}: ${fault}`));
       comparisons.push({ ...comparison, faults });
     }

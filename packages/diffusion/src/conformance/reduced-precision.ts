@@ -1,0 +1,50 @@
+import { readFileSync } from "node:fs";
+import type { CaseFile } from "../testing/case-file.ts";
+import { type Comparison, compare, countedTensors, type ProducedTensors } from "./comparison.ts";
+
+/** How much larger than torch's own error in the same precision a network's error may be. */
+const MARGIN = 1.5;
+
+/** The tensor of a network case that its error is measured at. */
+const MEASURED = ["output", "decoded", "prompt_embeds"];
+
+/** Kinds that compute without networks, or whose networks are judged by their own cases. */
+const EXACT_KINDS = new Set(["random", "scheduler"]);
+
+/** Relative L2 errors of torch in bfloat16, by case: bench/torch-bfloat16-errors.py makes them. */
+function torchErrors(): ReadonlyMap<string, number> {
+  const path = new URL("../../fixtures/torch-bfloat16-errors.json", import.meta.url);
+  const errors: Record<string, number> = JSON.parse(readFileSync(path, "utf8"));
+  return new Map(Object.entries(errors));
+}
+
+/**
+ * Judges cases in bfloat16: the relative L2 error of a network's answer, beside torch's own in bfloat16 for that case, or the largest
+ * of its kind where torch was not measured. What has no network is held to its own tolerance; whole pictures are not judged, for
+ * rounding at every step leads them elsewhere.
+ */
+export function reducedPrecisionJudge(): (file: CaseFile, produced: ProducedTensors, kind: string, name: string) => Comparison {
+  const errors = torchErrors();
+  return (file, produced, kind, name) => {
+    if (EXACT_KINDS.has(kind)) return compare(file, produced);
+    const measured = MEASURED.find((tensor) => countedTensors(file).includes(tensor));
+    const ofKind = [...errors].filter(([key]) => key.startsWith(`${kind}/`)).map(([, error]) => error);
+    if (measured === undefined || ofKind.length === 0) return { groups: [], faults: [], passed: true };
+    const tolerance = MARGIN * (errors.get(`${kind}/${name}`) ?? Math.max(...ofKind));
+    const difference = relativeError(file, produced, measured);
+    return { groups: [{ group: `${measured} relative`, difference, tolerance }], faults: [], passed: difference <= tolerance };
+  };
+}
+
+/** |actual - expected| / |expected|, by the Euclidean norm; infinite where the tensor is missing or of another size. */
+function relativeError(file: CaseFile, produced: ProducedTensors, name: string): number {
+  const expected = file.tensors.get(name)?.data;
+  const actual = produced[name]?.data;
+  if (!expected || !actual || expected.length !== actual.length) return Number.POSITIVE_INFINITY;
+  let [error, norm] = [0, 0];
+  for (let i = 0; i < expected.length; i++) {
+    error += (Number(actual[i]) - Number(expected[i])) ** 2;
+    norm += Number(expected[i]) ** 2;
+  }
+  return Math.sqrt(error / norm);
+}
