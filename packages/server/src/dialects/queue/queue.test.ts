@@ -234,10 +234,14 @@ describe("with the test engine", () => {
     const answer = await ended(server.url, await generate(server.url, { girl_id: "a", user_id: 1, prompt: "[fail]" }));
     expect(answer).toMatchObject({ status: "failed", error: "The UNet's output holds NaN." });
     expect(answer.image_url).toBeUndefined();
-    for (const id of ["nobody", "%00", "..%2f..", "%27%3B%20drop%20table%20jobs", "x".repeat(400)]) {
+    for (const id of ["nobody", "..%2f..", "%27%3B%20drop%20table%20jobs", "x".repeat(400)]) {
       const unknown = await server.call("GET", `/status/${id}`);
       expect(unknown).toMatchObject({ status: 404, json: { detail: "Job not found" } });
     }
+    expect(await server.call("GET", "/status/%00")).toMatchObject({
+      status: 422,
+      json: { detail: [{ msg: expect.any(String) }] },
+    });
   });
 
   test("health and the metrics that its dashboards read", async () => {
