@@ -28,9 +28,18 @@ function describe(error: unknown): { code: string; message: string; subject?: st
       message: `${capital(message)}${/[.)?]$/.test(message) ? "" : "."} --help shows what there is.`,
     };
   }
+  if (error instanceof Error && "code" in error && error.code === "EADDRINUSE") {
+    const port = "port" in error ? ` ${String(error.port)}` : "";
+    return { code: "port_taken", message: `Port${port} is taken by another program: end it, or choose another with --port.` };
+  }
   const message = error instanceof Error ? error.message : String(error);
-  const code = error instanceof Error && error.name === "SettingsError" ? "invalid_request" : "backend_failed";
-  return { code, message };
+  return { code: codeOf(error), message };
+}
+
+function codeOf(error: unknown): string {
+  if (!(error instanceof Error)) return "internal";
+  if (error.name === "SettingsError") return "invalid_request";
+  return "code" in error && typeof error.code === "string" ? error.code : "internal";
 }
 
 function capital(text: string): string {
