@@ -6,7 +6,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Pipeline } from "@kiln/diffusion";
 import sharp from "sharp";
-import { root } from "./install.mjs";
+import { root } from "./prepare.mjs";
 
 const PROMPTS = [
   "a red house on green hills at sunset",

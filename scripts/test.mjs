@@ -1,66 +1,58 @@
-/**
- * `npm test`: installs and builds what has changed, type-checks, lints, runs every test, and ends with one line,
- * `N passed, N failed`. Further arguments go to vitest: `npm test -- packages/cli`.
- */
-import { spawnSync } from "node:child_process";
+/** `npm test`: install, build, types, lint, every test; the last line says how many passed and failed. */
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { buildWhatChanged } from "./build.mjs";
-import { installWhatChanged, missingOfMachine, root } from "./install.mjs";
+import { build, checkNode, install, run } from "./prepare.mjs";
 
-const problem = missingOfMachine();
-if (problem !== undefined) {
-  console.error(problem);
-  process.exit(1);
-}
-installWhatChanged();
-buildWhatChanged();
+/** What `tsc -b` does not see, because nothing is built of it. */
+const TYPED = ["packages/diffusion/test", "packages/cli/test", "examples"];
 
-const TSC = "node_modules/typescript/bin/tsc";
-const CHECKS = [
-  { name: "types", command: [TSC, "-b"] },
-  ...["packages/web", "packages/web/test", "packages/diffusion/test", "packages/cli/test", "examples"]
-    .filter((folder) => existsSync(join(root, folder, "tsconfig.json")))
-    .map((folder) => ({ name: `types of ${folder}`, command: [TSC, "--noEmit", "-p", folder] })),
-  { name: "lint", command: ["node_modules/@biomejs/biome/bin/biome", "check", "."] },
+checkNode();
+const checks = [
+  ["install", install],
+  ["build and types", build],
+  [
+    "types of tests and examples",
+    () => TYPED.every((folder) => run("npx", ["--no-install", "tsc", "--noEmit", "-p", folder]) === 0),
+  ],
+  ["types of the page", () => run("npm", ["run", "check", "--silent", "-w", "packages/web"]) === 0],
+  ["lint and format", () => run("npx", ["--no-install", "biome", "check", "--diagnostic-level=warn", "."]) === 0],
 ];
-
-let [passed, failed] = [0, 0];
-for (const { name, command } of CHECKS) {
-  const { status } = spawnSync(process.execPath, command, { cwd: root, stdio: "inherit" });
-  console.error(`${status === 0 ? "passed" : "FAILED"}: ${name}`);
-  if (status === 0) passed++;
-  else failed++;
-}
-const tests = runTests(process.argv.slice(2));
-passed += tests.passed;
-failed += tests.failed;
-console.log(`${passed} passed, ${failed} failed`);
-process.exitCode = failed === 0 ? 0 : 1;
-
-/** Counts tests; a file that could not even be read counts as one that failed. */
-function runTests(parameters) {
-  const folder = mkdtempSync(join(tmpdir(), "kiln-test-"));
-  const report = join(folder, "report.json");
-  try {
-    const command = [
-      "node_modules/vitest/vitest.mjs",
-      "run",
-      "--reporter=default",
-      "--reporter=json",
-      `--outputFile.json=${report}`,
-    ];
-    const { status } = spawnSync(process.execPath, [...command, ...parameters], { cwd: root, stdio: "inherit" });
-    if (!existsSync(report)) return { passed: 0, failed: 1 };
-    const { numPassedTests, numFailedTests, testResults } = JSON.parse(readFileSync(report, "utf8"));
-    const broken = testResults.filter(
-      ({ status, assertionResults }) => status === "failed" && assertionResults.length === 0,
-    ).length;
-    const counted = numFailedTests + broken;
-    // Errors outside of any test fail the run too.
-    return { passed: numPassedTests, failed: status === 0 || counted > 0 ? counted : 1 };
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
+let [passed, failed, skipped] = [0, 0, 0];
+for (const [name, check] of checks) {
+  console.log(`\n== ${name}`);
+  if (check()) passed++;
+  else {
+    failed++;
+    console.error(`FAILED: ${name}`);
+    if (name === "install") finish();
   }
+}
+
+console.log("\n== tests");
+const folder = mkdtempSync(join(tmpdir(), "kiln-test-"));
+const report = join(folder, "report.json");
+const status = run("npx", [
+  "--no-install",
+  "vitest",
+  "run",
+  "--reporter=default",
+  "--reporter=json",
+  `--outputFile.json=${report}`,
+  ...process.argv.slice(2),
+]);
+if (existsSync(report)) {
+  const { numPassedTests, numFailedTests, numPendingTests, numTodoTests, testResults } = JSON.parse(readFileSync(report, "utf8"));
+  passed += numPassedTests;
+  skipped += numPendingTests + numTodoTests;
+  // A file that cannot be loaded has no tests to count.
+  const broken = testResults.filter((file) => file.status === "failed" && file.assertionResults.length === 0).length;
+  failed += Math.max(numFailedTests + broken, status === 0 ? 0 : 1);
+} else failed++;
+rmSync(folder, { recursive: true, force: true });
+finish();
+
+function finish() {
+  console.log(`\n${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`);
+  process.exit(failed === 0 ? 0 : 1);
 }
