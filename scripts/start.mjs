@@ -29,6 +29,7 @@ async function checkPort() {
   if (given.includes("--listen") || process.env.KILN_LISTEN !== undefined || process.env.KILN_CONFIG !== undefined) return;
   const option = given.findIndex((argument) => argument === "--port" || argument === "-p");
   const port = option === -1 ? DEFAULT_PORT : Number(given[option + 1]);
+  if (!Number.isInteger(port) || port < 0 || port > 65_535) return; // said by the command itself
   const taken = await new Promise((resolve) => {
     const probe = createServer();
     probe.once("error", (error) => resolve(error.code === "EADDRINUSE"));
