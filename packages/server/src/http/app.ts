@@ -10,6 +10,7 @@ import { newId } from "../jobs/ids.ts";
 import { MAX_BODY_BYTES, MAX_UPLOAD_BYTES } from "../jobs/limits.ts";
 import { isLoopback, type Listener } from "../settings/listen.ts";
 import type { ServerContext } from "./dialect.ts";
+import { MAX_JSON_DEPTH, nestsDeeperThan } from "./json-depth.ts";
 import { nativeDialect } from "./native/index.ts";
 import { sendProblem } from "./problem.ts";
 import { registerWebPage, sendPage, wantsPage } from "./web-page.ts";
@@ -80,7 +81,11 @@ function acceptBodies(app: FastifyInstance): void {
   app.removeContentTypeParser(["application/json", "text/plain"]);
   app.addContentTypeParser("application/json", { parseAs: "string" }, (request, body, done) => {
     if (body === "") return done(null, undefined);
-    app.getDefaultJsonParser("error", "ignore")(request, String(body), done);
+    app.getDefaultJsonParser("error", "ignore")(request, String(body), (error, value: unknown) => {
+      if (error === null && nestsDeeperThan(MAX_JSON_DEPTH, value))
+        return done(new ServiceError("malformed", `The JSON is nested deeper than ${MAX_JSON_DEPTH} levels.`));
+      done(error, value);
+    });
   });
 }
 
