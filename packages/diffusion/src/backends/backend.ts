@@ -1,3 +1,4 @@
+import type { TensorView } from "../checkpoint/tensor-view.ts";
 import type { Graph, GraphInput } from "../graph/graph.ts";
 import type { Tensor } from "../graph/tensor.ts";
 
@@ -10,6 +11,11 @@ export interface Backend {
   readonly name: string;
   readonly precision: "float32" | "bfloat16" | "float16";
   compile(graph: Graph): Promise<CompiledGraph>;
+  /**
+   * The machine's memory that a tensor takes for as long as its network is compiled, in bytes; mapped files, which the system
+   * may take back, are none. Absent where weights are not in the machine's memory: then no request is refused for its size.
+   */
+  readonly residentBytes?: (tensor: TensorView) => number;
 }
 
 /** A network ready to run. Sizes marked by names in the graph's inputs may change from run to run. */

@@ -1,7 +1,8 @@
 import type { Graph, Node, NodeOf, OpName, Value } from "../../graph/graph.ts";
-import { CONTRIB_DOMAIN, float32Bytes, ModelWriter } from "./model-proto.ts";
+import { CONTRIB_DOMAIN, ModelWriter } from "./model-proto.ts";
+import { isMapped, type WeightPolicy, weightBytesOf } from "./weight-policy.ts";
 
-/** The model as ONNX Runtime takes it, and what its weights will weigh in memory. */
+/** The model as ONNX Runtime takes it, and the memory that its weights will take. */
 export interface LoweredGraph {
   readonly model: Uint8Array;
   readonly weightBytes: number;
@@ -13,12 +14,16 @@ const SILU_ALPHA = 1;
 
 /**
  * Writes a graph as an ONNX model in float32, channels first: ONNX's own ops, and those of ONNX Runtime's that every CPU has.
- * Weights stay in their files, in their storage type; a Cast stands behind each that is not float32.
+ * Weights stay in their files, in their storage type; a Cast stands behind each that is not float32, which runs when the
+ * session is created (`resident`) or at every call (`mapped`, see `isMapped`).
  */
-export function lowerToOnnx(graph: Graph): LoweredGraph {
-  const lowering = new Lowering(graph.name);
+export function lowerToOnnx(graph: Graph, policy: WeightPolicy = "mapped"): LoweredGraph {
+  const lowering = new Lowering(graph.name, policy);
   for (const input of graph.inputs) lowering.input(input.name, input.type, input.shape, input.value);
-  for (const node of graph.nodes) lowering.lower(node);
+  // ONNX Runtime runs what was written last as late as it can. Were the casts not first in the file, they would all run
+  // ahead of the layers that want them, and every weight would lie in memory as float32 at once.
+  for (const node of graph.nodes) if (node.op === "weight") lowering.lower(node);
+  for (const node of graph.nodes) if (node.op !== "weight") lowering.lower(node);
   for (const [name, value] of graph.outputs) lowering.output(name, value);
   return { model: lowering.writer.finish(), weightBytes: lowering.weightBytes };
 }
@@ -29,9 +34,11 @@ class Lowering {
   readonly writer: ModelWriter;
   weightBytes = 0;
   readonly #names = new Map<number, string>();
+  readonly #policy: WeightPolicy;
 
-  constructor(name: string) {
+  constructor(name: string, policy: WeightPolicy) {
     this.writer = new ModelWriter(name);
+    this.#policy = policy;
   }
 
   input(name: string, type: "float32" | "int64", shape: readonly (number | string)[], value: Value): void {
@@ -69,9 +76,11 @@ class Lowering {
 
   readonly #rules: Rules = {
     weight: ({ attributes: { tensor, shape } }) => {
-      this.weightBytes += float32Bytes(tensor);
+      this.weightBytes += weightBytesOf(tensor, this.#policy);
       const [rows = 0, columns = 0] = shape;
       const stored = this.writer.stored(tensor, tensor.transposed ? [columns, rows] : shape);
+      // A weight that a caller might replace is none that ONNX Runtime may cast ahead of time: nobody does.
+      if (isMapped(tensor, this.#policy)) this.writer.input(stored, tensor.type, shape);
       const cast = tensor.type === "float32" ? stored : this.writer.op("Cast", [stored], { to: 1 });
       return tensor.transposed ? this.writer.op("Transpose", [cast], { perm: [1, 0] }) : cast;
     },

@@ -1,4 +1,4 @@
-import { BYTES_PER_ELEMENT, type StorageType, type TensorView } from "../../checkpoint/tensor-view.ts";
+import type { StorageType, TensorView } from "../../checkpoint/tensor-view.ts";
 import { MessageWriter } from "./protobuf.ts";
 
 /** Writes ONNX models (onnx.proto, IR version 10): nodes, small inline tensors, and tensors that stay in their files. */
@@ -142,11 +142,6 @@ export class ModelWriter {
     data(tensor);
     this.#graph.message(5, tensor);
   }
-}
-
-/** Bytes that a tensor's numbers take as float32, as CPU kernels want them. */
-export function float32Bytes(view: TensorView): number {
-  return (view.byteLength / BYTES_PER_ELEMENT[view.type]) * BYTES_PER_ELEMENT.float32;
 }
 
 function attribute(name: string, value: Attribute): MessageWriter {

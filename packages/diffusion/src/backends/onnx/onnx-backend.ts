@@ -5,19 +5,23 @@ import type { Graph, GraphInput } from "../../graph/graph.ts";
 import type { Tensor } from "../../graph/tensor.ts";
 import type { Backend, CompiledGraph } from "../backend.ts";
 import { lowerToOnnx } from "./lower.ts";
+import { residentBytesOf, type WeightPolicy } from "./weight-policy.ts";
 
 export interface OnnxBackendOptions {
   /** Threads for one network. Default: what the machine has. */
   readonly threads?: number;
+  /** Where weights are between calls. Default: `mapped`, which loads in no time and needs a quarter of the memory. */
+  readonly weights?: WeightPolicy;
 }
 
 /** ONNX Runtime on the CPU in float32: comes with npm, works everywhere, and is the reference for conformance. */
-export function onnxBackend({ threads = availableParallelism() }: OnnxBackendOptions = {}): Backend {
+export function onnxBackend({ threads = availableParallelism(), weights = "mapped" }: OnnxBackendOptions = {}): Backend {
   return {
     name: "ONNX Runtime, CPU, float32",
     precision: "float32",
+    residentBytes: (tensor) => residentBytesOf(tensor, weights),
     async compile(graph: Graph): Promise<CompiledGraph> {
-      const { model, weightBytes } = lowerToOnnx(graph);
+      const { model, weightBytes } = lowerToOnnx(graph, weights);
       const runtime = await loadRuntime();
       const session = await withTypedErrors(graph.name, () => runtime.InferenceSession.create(model, sessionOptions(threads)));
       return new OnnxGraph(graph, session, weightBytes, runtime);
@@ -38,11 +42,18 @@ function sessionOptions(threads: number): InferenceSession.SessionOptions {
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
     executionMode: "sequential",
-    graphOptimizationLevel: "all",
+    // "all" would keep a second copy of every convolution's weights, in blocks of channels, and take twice as long to load.
+    graphOptimizationLevel: "extended",
+    // A plan of one block for all activations is made anew for each size, and kept beside the memory that is in use already.
+    enableMemPattern: false,
     logSeverityLevel: 3,
     extra: {
-      // Weights are named by their real paths: the root folder is the one that covers every file and every symlink.
-      session: { model_external_initializers_file_folder_path: "/" },
+      session: {
+        // Weights are named by their real paths: the root folder is the one that covers every file and every symlink.
+        model_external_initializers_file_folder_path: "/",
+        // Packed weights are copies, and float32 files are used in place without them.
+        disable_prepacking: "1",
+      },
     },
   };
 }
