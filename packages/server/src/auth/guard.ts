@@ -22,11 +22,11 @@ export interface GuardOptions {
  */
 export async function admit(request: FastifyRequest, options: GuardOptions): Promise<Caller> {
   const keyless = options.loopback && !(await options.keys.any());
-  if (keyless) {
-    requireOwnNames(request, options);
-    return LOCAL_CALLER;
-  }
+  if (keyless) requireOwnNames(request, options);
   const credential = credentialOf(request.headers, request.url);
+  const known = credential === undefined ? undefined : await request.routeOptions.config.identify?.(credential);
+  if (known) return known;
+  if (keyless) return LOCAL_CALLER;
   const caller = credential === undefined ? undefined : await options.keys.verify(credential);
   if (caller) return caller;
   const hint =

@@ -13,6 +13,8 @@ declare module "fastify" {
   interface FastifyContextConfig {
     /** Answered without a key. */
     public?: boolean;
+    /** Callers that this route's face knows besides those with keys, by what they sent as their credential. */
+    identify?: (credential: string) => Promise<Caller | undefined>;
   }
 }
 

@@ -13,6 +13,8 @@ export interface DocumentQuery {
   owner?: string | undefined;
   /** Fields that must be equal, compared as JSON. */
   where?: Record<string, unknown> | undefined;
+  /** A part of the text that the document's field `words` holds, in lower case there. */
+  search?: string | undefined;
   from?: Date | undefined;
   to?: Date | undefined;
   limit: number;
@@ -78,10 +80,11 @@ export class Documents {
     return result.numDeletedRows > 0n;
   }
 
-  #matching(collection: string, { owner, where, from, to }: Omit<DocumentQuery, "limit" | "offset">) {
+  #matching(collection: string, { owner, where, search, from, to }: Omit<DocumentQuery, "limit" | "offset">) {
     let query = this.#db.selectFrom("documents").where("collection", "=", collection);
     if (owner !== undefined) query = query.where("owner", "=", owner);
     if (where) query = query.where(sql<boolean>`data @> ${JSON.stringify(where)}::jsonb`);
+    if (search) query = query.where(sql<boolean>`data->>'words' LIKE ${`%${search.toLowerCase().replace(/[\\%_]/g, "\\$&")}%`}`);
     if (from) query = query.where("created_at", ">=", from);
     if (to) query = query.where("created_at", "<", to);
     return query;

@@ -1,0 +1,142 @@
+import { createHash, randomBytes } from "node:crypto";
+import { z } from "zod";
+import type { Caller } from "../../auth/caller.ts";
+import type { Document, Documents } from "../../records/documents.ts";
+import { AccountError, FormErrors } from "./errors.ts";
+import { hashPassword, passwordFits } from "./passwords.ts";
+
+const USERS = "views_users";
+const TOKENS = "views_tokens";
+/** Wrong passwords for one address before it has to wait. */
+const MAX_FAILURES = 10;
+const FAILURE_MILLISECONDS = 15 * 60_000;
+/** Addresses whose failures are counted; the oldest are forgotten first. */
+const MAX_COUNTED = 10_000;
+
+const userData = z.object({
+  email: z.string(),
+  username: z.string(),
+  first_name: z.string(),
+  last_name: z.string(),
+  /** None for callers who come with a key or from this machine. */
+  password: z.string().optional(),
+});
+
+export interface User {
+  id: number;
+  email: string;
+  username: string;
+  first_name: string;
+  last_name: string;
+}
+
+export interface Registration {
+  email: string;
+  password: string;
+  username: string;
+  first_name: string;
+  last_name: string;
+}
+
+/** The views service's own users and their tokens. Whoever comes with a key, or without one on loopback, has a user too. */
+export class Accounts {
+  readonly #documents: Documents;
+  readonly #failures = new Map<string, { count: number; until: number }>();
+
+  constructor(documents: Documents) {
+    this.#documents = documents;
+  }
+
+  /** Raises FormErrors for an address that is taken. */
+  async register({ password, ...user }: Registration): Promise<User> {
+    const owner = user.email.toLowerCase();
+    const data = { ...user, password: await hashPassword(password) };
+    const taken = new FormErrors({ email: ["A user with this email already exists."] });
+    if (await this.#first(owner)) throw taken;
+    const made = await this.#documents.insert(USERS, owner, data);
+    // Of two who register one address at the same time, the first stays.
+    if ((await this.#first(owner))?.id !== made.id) {
+      await this.#documents.remove(USERS, made.id);
+      throw taken;
+    }
+    return viewUser(made);
+  }
+
+  /** Raises AccountError for a wrong address or password, in the same words and time. */
+  async login(email: string, password: string): Promise<User> {
+    const owner = email.toLowerCase();
+    const failures = this.#failures.get(owner);
+    if (failures && failures.until > Date.now() && failures.count >= MAX_FAILURES)
+      throw new AccountError(429, "Too many wrong passwords; try again in 15 minutes.");
+    const found = await this.#first(owner);
+    const stored = found && userData.parse(found.data).password;
+    if (!(await passwordFits(password, stored)) || !found) {
+      this.#countFailure(owner);
+      throw new AccountError(401, "Invalid credentials");
+    }
+    this.#failures.delete(owner);
+    return viewUser(found);
+  }
+
+  /** A new token; only its hash is kept. */
+  async issue(user: User): Promise<string> {
+    const token = randomBytes(20).toString("hex");
+    await this.#documents.insert(TOKENS, hashOf(token), { user: user.id });
+    return token;
+  }
+
+  async revoke(token: string): Promise<void> {
+    for (const { id } of await this.#documents.find(TOKENS, { owner: hashOf(token), limit: 1 }))
+      await this.#documents.remove(TOKENS, id);
+  }
+
+  /** Whoever holds a token, or undefined. */
+  async callerOf(token: string): Promise<Caller | undefined> {
+    if (!/^[0-9a-f]{40}$/.test(token)) return undefined;
+    const [found] = await this.#documents.find(TOKENS, { owner: hashOf(token), limit: 1 });
+    const user = found && (await this.#documents.get(USERS, Number(found.data.user)));
+    return user && asOwner(ownerOf(user.id));
+  }
+
+  /** The user that a caller is. Callers of other kinds get one when they are seen first. */
+  async userOf({ owner }: Caller): Promise<User> {
+    const [, id] = /^views-(\d+)$/.exec(owner) ?? [];
+    const own = id === undefined ? await this.#first(`caller:${owner}`) : await this.#documents.get(USERS, Number(id));
+    if (own) return viewUser(own);
+    const data = { email: `${owner}@localhost`, username: owner, first_name: "", last_name: "" };
+    await this.#documents.insert(USERS, `caller:${owner}`, data);
+    const first = await this.#first(`caller:${owner}`);
+    return first ? viewUser(first) : { id: 0, ...data };
+  }
+
+  async #first(owner: string): Promise<Document | undefined> {
+    return (await this.#documents.find(USERS, { owner, limit: 10 })).at(-1);
+  }
+
+  #countFailure(owner: string): void {
+    const failures = this.#failures.get(owner);
+    const count = failures && failures.until > Date.now() ? failures.count + 1 : 1;
+    this.#failures.delete(owner);
+    this.#failures.set(owner, { count, until: Date.now() + FAILURE_MILLISECONDS });
+    const [oldest] = this.#failures.keys();
+    if (this.#failures.size > MAX_COUNTED && oldest !== undefined) this.#failures.delete(oldest);
+  }
+}
+
+function ownerOf(userId: number): string {
+  return `views-${userId}`;
+}
+
+/** The caller whose things belong to an owner; limits of a key's do not hold for what it has already been allowed. */
+export function asOwner(owner: string): Caller {
+  return { owner, role: "user", ratePerMinute: undefined, quotaPicturesPerDay: undefined, contentCeiling: undefined };
+}
+
+function viewUser({ id, data }: Document): User {
+  const { password: _, ...user } = userData.parse(data);
+  return { id, ...user };
+}
+
+function hashOf(token: string): string {
+  return createHash("sha256").update(token).digest("hex");
+}
