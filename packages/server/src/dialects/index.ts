@@ -4,10 +4,11 @@ import { instant } from "./instant/index.ts";
 import { openai } from "./openai/index.ts";
 import { pose } from "./pose/index.ts";
 import { queue } from "./queue/index.ts";
+import { views } from "./views/index.ts";
 import { vast } from "./vast/index.ts";
 
 /** Faces that a listener may have at its root, by the name that KILN_LISTEN uses. */
-export const ROOT_DIALECTS: Readonly<Record<string, Dialect>> = { instant, pose, queue, depth, vast };
+export const ROOT_DIALECTS: Readonly<Record<string, Dialect>> = { instant, pose, views, queue, depth, vast };
 
 /** Faces that every listener has. */
 export const COMMON_DIALECTS: readonly Dialect[] = [openai];
