@@ -32,6 +32,8 @@ export const number = (check: (schema: z.ZodNumber) => z.ZodNumber = (schema) =>
 
 /** A value that fits the schema. Raises FieldErrors with every field that does not; `where` is `body` or `query`. */
 export function parseFields<Schema extends z.ZodType>(schema: Schema, value: unknown, where: "body" | "query"): z.output<Schema> {
+  // Bytes of an upload are an object too, of no fields that anybody sent.
+  if (ArrayBuffer.isView(value)) throw new FieldErrors([{ loc: [where], msg: "must be a JSON object", type: "object_type" }]);
   const unstorable = findUnstorable(value);
   if (unstorable !== undefined) {
     const msg = "must not hold NUL characters or halves of surrogate pairs";
