@@ -84,6 +84,6 @@ export class Catalogue {
 function plainName(name: string): string {
   return name
     .toLowerCase()
-    .replace(/\.safetensors$/, "")
-    .replace(/ \[[0-9a-f]+\]$/, "");
+    .replace(/ \[[0-9a-f]+\]$/, "")
+    .replace(/\.safetensors$/, "");
 }
