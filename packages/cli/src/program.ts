@@ -1,9 +1,14 @@
 import { VERSION } from "@kiln/diffusion";
 import { Command } from "commander";
+import { invalid } from "./arguments.ts";
 import { accelCommand } from "./commands/accel.ts";
+import { benchCommand } from "./commands/bench.ts";
 import { configCommand } from "./commands/config.ts";
+import { doctorCommand } from "./commands/doctor.ts";
 import { generateCommand } from "./commands/generate.ts";
 import { inspectCommand } from "./commands/inspect.ts";
+import { keysCommand } from "./commands/keys.ts";
+import { modelsCommand } from "./commands/models.ts";
 import { schedulersCommand } from "./commands/schedulers.ts";
 import { serveCommand } from "./commands/serve.ts";
 
@@ -27,7 +32,12 @@ export function createProgram(): Command {
     .version(VERSION, "-V, --version", "say which version this is")
     .helpOption("-h, --help", "show this help")
     .helpCommand("help [command]", "show the help of a command")
-    .action(() => {
+    .usage("[command] [options]")
+    .argument("[words...]")
+    .action((words: readonly string[]) => {
+      const [unknown] = words;
+      const known = program.commands.map((command) => command.name()).join(", ");
+      if (unknown !== undefined) throw invalid(unknown, `There is no command "${unknown}"; there are ${known}.`);
       process.stdout.write(LESSON);
     });
   for (const command of [
@@ -35,6 +45,10 @@ export function createProgram(): Command {
     inspectCommand(),
     schedulersCommand(),
     serveCommand(),
+    modelsCommand(),
+    keysCommand(),
+    doctorCommand(),
+    benchCommand(),
     configCommand(),
     accelCommand(),
   ]) {

@@ -1,8 +1,17 @@
+export { type KeyAdmin, openKeyAdmin, runningService } from "./auth/key-admin.ts";
+export type { KeyView } from "./auth/keys.ts";
 export { closeOnSignals } from "./close-on-signals.ts";
+export { type Check, type Diagnosis, runDoctor } from "./doctor/doctor.ts";
 export { ServiceError, type ServiceErrorCode } from "./errors.ts";
 export type { Dialect, ServerContext } from "./http/dialect.ts";
 export type { JobView } from "./jobs/job-view.ts";
 export type { GenerationRequest, GenerationRequestInput } from "./jobs/request.ts";
+export { type BenchOptions, type BenchResult, runBench } from "./measure/bench.ts";
+export { findModels } from "./measure/local-engine.ts";
+export { checkInto, type Pulled, type PullInto, type PullProgress, pullModel } from "./models/pull/pull.ts";
+export { PullError } from "./models/pull/pull-error.ts";
+export { isInside, Receipts } from "./models/pull/receipts.ts";
+export { formatSource, type PullSource, parseSource } from "./models/pull/source.ts";
 export { type RunningServer, type StartOptions, startServer } from "./server.ts";
 export { describeSettings, type SettingDescription } from "./settings/describe.ts";
 export { loadSettings, SettingsError } from "./settings/load.ts";

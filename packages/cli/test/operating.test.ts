@@ -1,0 +1,89 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { main } from "../src/index.ts";
+
+let folder: string;
+let out: string;
+let err: string;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "kiln-cli-"));
+  const own = {
+    KILN_DATA_DIR: join(folder, "data"),
+    MODELS_DIR: join(folder, "models"),
+    KILN_LISTEN: "127.0.0.1:0=native",
+    KILN_ENGINE: "test",
+  };
+  for (const [name, value] of Object.entries(own)) vi.stubEnv(name, value);
+  out = "";
+  err = "";
+  vi.spyOn(process.stdout, "write").mockImplementation((text) => {
+    out += String(text);
+    return true;
+  });
+  vi.spyOn(process.stderr, "write").mockImplementation((text) => {
+    err += String(text);
+    return true;
+  });
+});
+afterEach(() => {
+  vi.restoreAllMocks();
+  vi.unstubAllEnvs();
+  process.exitCode = undefined;
+  rmSync(folder, { recursive: true, force: true });
+});
+
+async function kiln(...words: string[]): Promise<string> {
+  out = "";
+  process.exitCode = undefined;
+  await main(["node", "kiln", ...words]);
+  return out;
+}
+
+test("keys are created, listed and revoked", async () => {
+  const key = (await kiln("keys", "create", "laptop")).trim();
+  expect(key).toMatch(/^kiln_[\w-]{43}$/);
+  const [first] = JSON.parse(await kiln("keys", "list", "--json"));
+  expect(first).toMatchObject({ name: "laptop", role: "admin" });
+  expect(JSON.stringify(first)).not.toContain(key);
+  await kiln("keys", "delete", first.id);
+  expect(JSON.parse(await kiln("keys", "list", "--json"))).toEqual([]);
+  await kiln("keys", "delete", "key_none");
+  expect(process.exitCode).toBe(1);
+  expect(err).toMatch(/no key "key_none"/);
+});
+
+test("doctor says in its exit code whether all is well", async () => {
+  const found = JSON.parse(await kiln("doctor", "--json"));
+  expect(found.ok).toBe(true);
+  expect(process.exitCode).toBeUndefined();
+  vi.stubEnv("KILN_ENGINE", "diffusion");
+  vi.stubEnv("KILN_BACKEND", "onnx");
+  vi.stubEnv("KILN_PRECISION", "bfloat16");
+  expect(await kiln("doctor")).toMatch(/FAILED +backend +bfloat16 needs OpenVINO[\s\S]*is broken/);
+  expect(process.exitCode).toBe(1);
+});
+
+test("bench prints pictures an hour and a price", async () => {
+  const text = await kiln("bench", "--count", "2", "--steps", "3", "--size", "64x64", "--hourly-rate", "0.5");
+  expect(text).toMatch(
+    /kiln-test, 64 x 64, 3 steps[\s\S]*pictures an hour +[\d.]+[\s\S]*price of a picture +[\d.e-]+ at 0.5 an hour/,
+  );
+});
+
+test("models are listed, and what cannot be fetched or removed says why", async () => {
+  expect(JSON.parse(await kiln("models", "list", "--json"))).toMatchObject([{ id: "kiln-test" }]);
+  for (const [words, reason] of [
+    [["models", "pull", "nonsense"], /is no source/],
+    [["models", "pull", "civitai:1", "--into", "cache"], /go into MODELS_DIR/],
+    [["models", "delete", "nothing"], /no model "nothing"/],
+    [["models", "delete", "kiln-test"], /not pulled by Kiln/],
+  ] as const) {
+    err = "";
+    await kiln(...words);
+    expect(process.exitCode).toBe(1);
+    expect(err).toMatch(reason);
+  }
+});
