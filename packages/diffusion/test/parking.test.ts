@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
   type GenerateRequest,
   KilnError,
-  Pipeline,
+  type Pipeline,
   parseSlotState,
   resumeSlot,
   type Slot,

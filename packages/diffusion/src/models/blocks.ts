@@ -1,5 +1,5 @@
 import type { Value } from "../graph/graph.ts";
-import { conv2d, groupNorm, layerNorm, linear } from "./layers.ts";
+import { type Bias, conv2d, groupNorm, layerNorm, linear } from "./layers.ts";
 import type { Scope } from "./scope.ts";
 
 /** The blocks that UNets, ControlNets and autoencoders share. Images are [N, C, H, W], tokens [N, T, C]. */
@@ -21,12 +21,17 @@ export function resnet(s: Scope, x: Value, embedding: Value | undefined, norm: N
   let h = conv2d(s.at("conv1"), groupNorm(s.at("norm1"), x, { ...norm, silu: true }));
   if (embedding) h = graph.add(h, graph.spread(linear(s.at("time_emb_proj"), embedding)));
   h = conv2d(s.at("conv2"), groupNorm(s.at("norm2"), h, { ...norm, silu: true }));
-  return graph.add(s.has("conv_shortcut.weight") ? conv2d(s.at("conv_shortcut"), x) : x, h);
+  const shortcut = x.channels !== h.channels || s.has("conv_shortcut.weight");
+  return graph.add(shortcut ? conv2d(s.at("conv_shortcut"), x) : x, h);
 }
 
-/** Multi-head attention of tokens `x` over `context` (Vaswani et al., arXiv 1706.03762). */
-export function attention(s: Scope, x: Value, context: Value, heads: number): Value {
-  const [query, key, value] = [linear(s.at("to_q"), x), linear(s.at("to_k"), context), linear(s.at("to_v"), context)];
+/**
+ * Multi-head attention of tokens `x` over `context` (Vaswani et al., arXiv 1706.03762).
+ * @param bias of queries, keys and values: autoencoders have them, published UNets do not.
+ */
+export function attention(s: Scope, x: Value, context: Value, { heads, bias }: { heads: number; bias: Bias }): Value {
+  const query = linear(s.at("to_q"), x, { bias });
+  const [key, value] = [linear(s.at("to_k"), context, { bias }), linear(s.at("to_v"), context, { bias })];
   return linear(s.at("to_out.0"), s.graph.attention(query, key, value, { heads, causal: false }));
 }
 
@@ -34,8 +39,9 @@ export function attention(s: Scope, x: Value, context: Value, heads: number): Va
 function transformerBlock(s: Scope, x: Value, text: Value, heads: number): Value {
   const { graph } = s;
   const own = layerNorm(s.at("norm1"), x);
-  let h = graph.add(x, attention(s.at("attn1"), own, own, heads));
-  h = graph.add(h, attention(s.at("attn2"), layerNorm(s.at("norm2"), h), text, heads));
+  const options = { heads, bias: "optional" } as const;
+  let h = graph.add(x, attention(s.at("attn1"), own, own, options));
+  h = graph.add(h, attention(s.at("attn2"), layerNorm(s.at("norm2"), h), text, options));
   const hidden = graph.geglu(linear(s.at("ff.net.0.proj"), layerNorm(s.at("norm3"), h)));
   return graph.add(h, linear(s.at("ff.net.2"), hidden));
 }

@@ -30,7 +30,7 @@ export function clipText(s: Scope, config: ClipTextConfig): void {
     graph.output(hiddenStateName(layer, true), last);
   }
   const end = graph.pickToken(last, endToken);
-  graph.output("pooled", s.has("text_projection.weight") ? linear(s.at("text_projection"), end) : end);
+  graph.output("pooled", s.has("text_projection.weight") ? linear(s.at("text_projection"), end, { bias: "optional" }) : end);
 }
 
 function encoderLayer(s: Scope, x: Value, config: ClipTextConfig): Value {

@@ -6,10 +6,13 @@ import type { Scope } from "./scope.ts";
  * so that a model file reads like the paper: `linear(s.at("to_q"), x)`.
  */
 
-/** x [..., in] -> [..., out], with a bias where the file has one, and a low-rank branch where an adapter wants one. */
-export function linear(s: Scope, x: Value): Value {
+/** Whether a layer has a bias; `optional`: where the file has one. */
+export type Bias = "required" | "optional";
+
+/** x [..., in] -> [..., out], with a low-rank branch where an adapter wants one. */
+export function linear(s: Scope, x: Value, { bias: wanted = "required" }: { bias?: Bias } = {}): Value {
   const out = s.shape("weight")?.[0] ?? Number.NaN;
-  const bias = s.has("bias") ? s.weight("bias", [out]) : undefined;
+  const bias = biasOf(s, out, wanted);
   const y = s.graph.linear(x, s.weight("weight", [null, x.channels]), bias, out);
   return s.adapted ? addLowRank(s, x, y) : y;
 }
@@ -18,14 +21,16 @@ export interface ConvOptions {
   readonly stride?: number;
   /** All four sides, or top, left, bottom, right. Default: half the kernel. */
   readonly padding?: number | readonly [number, number, number, number];
+  /** Default `required`. */
+  readonly bias?: Bias;
 }
 
 /** x [N, in, H, W] -> [N, out, H', W']. */
-export function conv2d(s: Scope, x: Value, { stride = 1, padding }: ConvOptions = {}): Value {
+export function conv2d(s: Scope, x: Value, { stride = 1, padding, bias: wanted = "required" }: ConvOptions = {}): Value {
   const [out = Number.NaN, , kernel = 1] = s.shape("weight") ?? [];
   const sides = padding ?? (kernel - 1) / 2;
   const attributes = { stride, padding: typeof sides === "number" ? ([sides, sides, sides, sides] as const) : sides };
-  const bias = s.has("bias") ? s.weight("bias", [out]) : undefined;
+  const bias = biasOf(s, out, wanted);
   const y = s.graph.conv2d(x, s.weight("weight", [null, x.channels, null, null]), bias, out, attributes);
   if (!s.adapted) return y;
   const rank = `${s.path} rank`;
@@ -34,6 +39,10 @@ export function conv2d(s: Scope, x: Value, { stride = 1, padding }: ConvOptions 
   const up = s.graph.input(`${s.path}:up`, "float32", [out, rank, 1, 1]);
   const low = s.graph.multiply(s.graph.conv2d(x, down, undefined, Number.NaN, attributes), gate);
   return s.graph.add(y, s.graph.conv2d(low, up, undefined, out, { stride: 1, padding: [0, 0, 0, 0] }));
+}
+
+function biasOf(s: Scope, out: number, wanted: Bias): Value | undefined {
+  return wanted === "required" || s.has("bias") ? s.weight("bias", [out]) : undefined;
 }
 
 /** x [N, C, H, W], normalised over groups of channels (Wu and He, arXiv 1803.08494). */

@@ -13,7 +13,7 @@ export function tinyVaeEncoder(root: Scope, config: TinyVaeConfig): void {
   // The network was trained on 0..1.
   let h = graph.add(graph.scale(image, 0.5), graph.constant(new Float32Array([0.5]), [1]));
   for (const [level, blocks] of config.numEncoderBlocks.entries()) {
-    h = conv2d(layers.next(), h, { stride: level === 0 ? 1 : 2, padding: 1 });
+    h = conv2d(layers.next(), h, { stride: level === 0 ? 1 : 2, padding: 1, bias: level === 0 ? "required" : "optional" });
     for (let i = 0; i < blocks; i++) h = block(layers.next(), h);
   }
   graph.output("latent", conv2d(layers.next(), h));
@@ -33,7 +33,7 @@ export function tinyVaeDecoder(root: Scope, config: TinyVaeConfig): void {
       layers.skip(); // the upsampling
       h = graph.upsample2x(h);
     }
-    h = conv2d(layers.next(), h);
+    h = conv2d(layers.next(), h, { bias: "optional" });
   }
   graph.output("image", graph.add(graph.scale(h, 2), graph.constant(new Float32Array([-1]), [1])));
 }
@@ -44,7 +44,7 @@ function block(s: Scope, x: Value): Value {
   let h = x;
   for (const i of [0, 2]) h = graph.relu(conv2d(s.at(`conv.${i}`), h));
   h = conv2d(s.at("conv.4"), h);
-  return graph.relu(graph.add(h, s.has("skip.weight") ? conv2d(s.at("skip"), x) : x));
+  return graph.relu(graph.add(h, s.has("skip.weight") ? conv2d(s.at("skip"), x, { bias: "optional" }) : x));
 }
 
 /** The published network is one numbered list of layers; those without weights count too. */

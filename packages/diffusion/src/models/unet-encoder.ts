@@ -26,7 +26,7 @@ export function conditioning(s: Scope, config: UNetEncoderConfig): Conditioning 
   let sinusoid = graph.input("timestep_embedding", "float32", ["batch", config.blockOutChannels[0] ?? 0]);
   if (config.timeCondProjDim !== null) {
     const guidance = graph.input("guidance_embedding", "float32", ["batch", config.timeCondProjDim]);
-    sinusoid = graph.add(sinusoid, linear(s.at("time_embedding.cond_proj"), guidance));
+    sinusoid = graph.add(sinusoid, linear(s.at("time_embedding.cond_proj"), guidance, { bias: "optional" }));
   }
   let embedding = twoLayers(s.at("time_embedding"), sinusoid);
   if (config.additionEmbedType === "text_time") {

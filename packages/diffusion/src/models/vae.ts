@@ -53,7 +53,7 @@ function middle(s: Scope, x: Value, config: VaeConfig): Value {
 function spatialAttention(s: Scope, x: Value, config: VaeConfig): Value {
   const { graph } = s;
   const tokens = graph.imageToTokens(groupNorm(s.at("group_norm"), x, normOf(config)));
-  return graph.add(x, graph.tokensToImage(attention(s, tokens, tokens, 1), x));
+  return graph.add(x, graph.tokensToImage(attention(s, tokens, tokens, { heads: 1, bias: "required" }), x));
 }
 
 function normOf(config: VaeConfig): NormOptions {

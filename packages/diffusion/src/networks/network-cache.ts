@@ -19,7 +19,7 @@ export class NetworkCache {
 
   /** Runs `work` with the network of this key; it is not evicted meanwhile. */
   async use<T>(key: string, build: () => Graph, work: (network: CompiledGraph) => Promise<T>): Promise<T> {
-    const entry = this.#entries.get(key) ?? this.#start(build);
+    const entry = this.#entries.get(key) ?? this.#start(build());
     this.#entries.delete(key);
     this.#entries.set(key, entry);
     entry.users++;
@@ -51,8 +51,8 @@ export class NetworkCache {
     for (const entry of entries) await (await entry.network).dispose();
   }
 
-  #start(build: () => Graph): Entry {
-    const entry: Entry = { network: this.backend.compile(build()), users: 0, bytes: undefined };
+  #start(graph: Graph): Entry {
+    const entry: Entry = { network: this.#compile(graph), users: 0, bytes: undefined };
     entry.network.then(
       (network) => {
         entry.bytes = network.weightBytes;
@@ -62,14 +62,26 @@ export class NetworkCache {
     return entry;
   }
 
-  async #evict(justUsed: string): Promise<void> {
+  /** Room is made first: compiling takes the most memory of all. */
+  async #compile(graph: Graph): Promise<CompiledGraph> {
+    await this.#evict(undefined, residentBytes(graph, this.backend));
+    return this.backend.compile(graph);
+  }
+
+  /** @param toCome bytes that must fit beside what is there. */
+  async #evict(justUsed: string | undefined, toCome = 0): Promise<void> {
     for (const [key, entry] of this.#entries) {
-      if (this.bytes <= this.#budgetBytes) return;
+      if (this.bytes + toCome <= this.#budgetBytes) return;
       if (key === justUsed || entry.users > 0) continue;
       this.#entries.delete(key);
       await (await entry.network).dispose();
     }
   }
+}
+
+function residentBytes({ nodes }: Graph, backend: Backend): number {
+  const bytesOf = backend.residentBytes ?? (() => 0);
+  return nodes.reduce((bytes, node) => bytes + (node.op === "weight" ? bytesOf(node.attributes.tensor) : 0), 0);
 }
 
 interface Entry {

@@ -13,6 +13,7 @@ import type { NetworkCache } from "./network-cache.ts";
 import { splitRows } from "./noise-predictor.ts";
 
 const TABLE = "embeddings.token_embedding.weight";
+const PROJECTION = "text_projection.weight";
 
 /** One window of a prompt, encoded. */
 export interface EncodedWindow {
@@ -51,6 +52,9 @@ export class TextEncoder {
   ) {
     const table = weights.get(TABLE);
     if (!table) throw new KilnError("checkpoint_incomplete", `The text encoder has no ${TABLE}: the file is incomplete.`);
+    if (name === "text_encoder_2" && !weights.has(PROJECTION)) {
+      throw new KilnError("checkpoint_incomplete", `The second text encoder has no ${PROJECTION}: the file is incomplete.`);
+    }
     this.#key = key;
     this.#name = name;
     this.config = config;

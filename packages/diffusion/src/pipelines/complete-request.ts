@@ -3,6 +3,7 @@ import type { CheckpointDefaults } from "../checkpoint/defaults.ts";
 import type { Distilled } from "../checkpoint/distilled.ts";
 import { KilnError } from "../errors.ts";
 import { MAX_SEED } from "../random/create-random.ts";
+import { checkPromptLength } from "../text/clip-tokenizer.ts";
 import { type Recipe, recipeFor } from "./recipes.ts";
 import type { GenerateRequest } from "./request.ts";
 
@@ -18,6 +19,8 @@ export interface CompleteRequest extends GenerateRequest {
   /** The recipe's scheduler where the request names none; undefined: the checkpoint's own. */
   readonly scheduler: NonNullable<GenerateRequest["scheduler"]> | undefined;
 }
+
+const PROMPTS = ["prompt", "prompt2", "negativePrompt", "negativePrompt2"] as const;
 
 /** Sides must divide into latents. */
 const SIDE_MULTIPLE = 8;
@@ -75,6 +78,7 @@ function stepsOf({ steps, timesteps, sigmas }: GenerateRequest, recipe: Recipe):
 function checkRest(request: CompleteRequest): void {
   const { prompt, image, mask, strength, controls = [], loras = [], denoisingStart, denoisingEnd, clipSkip, eta } = request;
   if (typeof prompt !== "string") throw invalid("prompt", "prompt must be a text.");
+  for (const field of PROMPTS) checkPromptLength(request[field] ?? "", field);
   if (mask !== undefined && image === undefined)
     throw invalid("mask", "mask needs image: the picture that is to be painted over.");
   // AUTOMATIC1111 always makes one step.

@@ -17,7 +17,8 @@ const NEGATIVE_AESTHETIC_SCORE = 2.5;
 
 /**
  * Original size, crop, and target size (base) or aesthetic score (refiner). The negative half is the positive one's where it is
- * not given: text to image asks for both negative sizes, image to image for each on its own, as diffusers' pipelines do.
+ * not given: text to image asks for both negative sizes, image to image for each on its own and shares the crop, as diffusers'
+ * pipelines do.
  * @param size the picture's, [height, width] in pixels.
  */
 export function timeIds(request: GenerateRequest, size: Pair, { configs }: Checkpoint): TimeIds {
@@ -36,10 +37,11 @@ export function timeIds(request: GenerateRequest, size: Pair, { configs }: Check
     };
   }
   const positive = [...original, ...crop, ...target];
-  const { negativeOriginalSize, negativeTargetSize } = request;
-  if (request.image === undefined && (negativeOriginalSize === undefined || negativeTargetSize === undefined))
+  const { negativeOriginalSize = original, negativeTargetSize = target } = request;
+  if (request.image !== undefined) return { positive, negative: [...negativeOriginalSize, ...crop, ...negativeTargetSize] };
+  if (request.negativeOriginalSize === undefined || request.negativeTargetSize === undefined)
     return { positive, negative: positive };
-  return { positive, negative: [...(negativeOriginalSize ?? original), ...negativeCrop, ...(negativeTargetSize ?? target)] };
+  return { positive, negative: [...negativeOriginalSize, ...negativeCrop, ...negativeTargetSize] };
 }
 
 /** What a row of the UNet is told: text states, and for SDXL the pooled text with the sinusoids of the sizes. */

@@ -1,0 +1,151 @@
+import { cp, mkdtemp, rm, symlink } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createRandom, type GenerateProgress, Pipeline, resizePicture } from "../src/index.ts";
+import { difference, drawLatents, drawOne, KOHYA, loadTinyXl, SMALL, TAESD, TINY_XL, there } from "./tiny-xl.ts";
+
+describe.skipIf(!TINY_XL)("pictures in several passes", () => {
+  let pipeline: Pipeline;
+  beforeAll(async () => {
+    pipeline = await loadTinyXl();
+  });
+  afterAll(() => pipeline.dispose());
+
+  it("hires fix enlarges the pixels by Lanczos and draws over them", async () => {
+    const hires = { scale: 1.5, steps: 6, strength: 0.5 };
+    const seen: GenerateProgress[] = [];
+    const [picture] = await pipeline.generate({ ...SMALL, hires }, { onProgress: (progress) => seen.push(progress) });
+    expect(picture).toMatchObject({ width: 96, height: 96 });
+    expect(seen.at(-1)).toMatchObject({ phase: "decoding", step: 7, totalSteps: 7 });
+
+    const base = await drawOne(pipeline, SMALL);
+    const image = resizePicture(base.picture, 96, 96);
+    const byHand = await drawLatents(pipeline, { ...SMALL, image, width: 96, height: 96, steps: 6, strength: 0.5 });
+    expect(difference(picture?.latents.latents ?? [], byHand)).toBe(0);
+  });
+
+  it("hires fix enlarges the latents where it is asked to", async () => {
+    const hires = { scale: 1.25, upscaler: "latent", strength: 0.75 } as const;
+    const picture = await drawOne(pipeline, { ...SMALL, hires });
+    expect(picture).toMatchObject({ width: 80, height: 80 });
+    const byPixels = await drawLatents(pipeline, { ...SMALL, hires: { ...hires, upscaler: "lanczos" } });
+    expect(difference(picture.latents.latents, byPixels)).toBeGreaterThan(0.1);
+    expect(difference(picture.latents.latents, await drawLatents(pipeline, { ...SMALL, hires }))).toBe(0);
+  });
+
+  it("an ensemble of a model with itself is the run of one model", async () => {
+    const request = { ...SMALL, steps: 10 };
+    const refiner = { model: there(TINY_XL), mode: "ensemble", switchAt: 0.7 } as const;
+    const whole = await drawLatents(pipeline, request);
+    expect(difference(await drawLatents(pipeline, { ...request, refiner }), whole)).toBe(0);
+  });
+
+  it("a refiner's pass draws over the picture's latents with its strength", async () => {
+    const refiner = { model: there(TINY_XL), mode: "pass", strength: 0.5, steps: 6 } as const;
+    const refined = await drawLatents(pipeline, { ...SMALL, refiner });
+    const base = await drawOne(pipeline, SMALL);
+    const byHand = await drawLatents(pipeline, { ...SMALL, image: base.latents, width: 64, height: 64, strength: 0.5, steps: 6 });
+    expect(difference(refined, byHand)).toBe(0);
+    expect(difference(refined, base.latents.latents)).toBeGreaterThan(0.1);
+  });
+
+  it("AUTOMATIC1111's grammar weighs words, and the plain one takes brackets for text", async () => {
+    const draw = (prompt: string, promptSyntax: "plain" | "a1111") => drawLatents(pipeline, { ...SMALL, prompt, promptSyntax });
+    const bare = await draw("a red cat", "plain");
+    expect(difference(await draw("a red cat", "a1111"), bare)).toBeLessThan(1e-3);
+    expect(difference(await draw("a (red:1.0) cat", "a1111"), bare)).toBeLessThan(1e-3);
+    expect(difference(await draw("a (red:1.5) cat", "a1111"), bare)).toBeGreaterThan(0.01);
+    expect(difference(await draw("a (red:1.0) cat", "plain"), bare)).toBeGreaterThan(0.01);
+  });
+
+  it("previews show what has formed, from the first step on", async () => {
+    const sizes: (string | undefined)[] = [];
+    const pending: Promise<unknown>[] = [];
+    const onProgress = ({ phase, preview }: GenerateProgress): void => {
+      pending.push(preview().then((made) => sizes.push(`${phase} ${made?.width}x${made?.height} ${made?.data.length}`)));
+    };
+    await pipeline.generate({ ...SMALL, steps: 2, width: 72 }, { onProgress });
+    await Promise.all(pending);
+    expect(sizes).toEqual([
+      "encoding undefinedxundefined undefined",
+      "denoising 9x8 216",
+      "denoising 9x8 216",
+      "decoding undefinedxundefined undefined",
+    ]);
+  });
+
+  it.skipIf(!TAESD)("previews are of full size where a tiny VAE is loaded, and change no picture", async () => {
+    const tiny = await loadTinyXl({ tinyVae: there(TAESD) });
+    const previews: Promise<unknown>[] = [];
+    const [picture] = await tiny.generate(SMALL, {
+      onProgress: ({ phase, preview }) => phase === "denoising" && previews.push(preview()),
+    });
+    for (const preview of await Promise.all(previews)) expect(preview).toMatchObject({ width: 64, height: 64 });
+    expect(previews.length).toBe(4);
+    expect(difference(picture?.latents.latents ?? [], await drawLatents(pipeline, SMALL))).toBe(0);
+    await tiny.dispose();
+  });
+
+  it("an autoencoder in tiles shows no seam", async () => {
+    const [height, width] = [40, 56];
+    const latents = Float32Array.from(createRandom("torch-cpu", 3).normal(4 * height * width));
+    const whole = await pipeline.model.autoencoder.decode(latents, height, width);
+    const tiled = await pipeline.model.autoencoder.decode(latents, height, width, { tile: 24, overlap: 12 });
+    const [rough, reference] = [steepest(tiled, width * 8), steepest(whole, width * 8)];
+    // Untrained weights attend across the whole picture, so that tiles differ more here than those of a trained VAE.
+    expect(rms(tiled, whole)).toBeLessThan(0.05 * rms(whole, new Float32Array(whole.length)));
+    expect(rough).toBeLessThan(reference * 1.1);
+  });
+});
+
+describe.skipIf(!(TINY_XL && KOHYA))("few-step recipes", () => {
+  let folder: string;
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), "kiln-recipes-"));
+  });
+  afterAll(() => rm(folder, { recursive: true, force: true }));
+  const silent = { prompt: "a cat", width: 64, height: 64, seed: 1 };
+  const lightning = {
+    steps: 4,
+    guidanceScale: 1,
+    scheduler: { name: "EulerDiscreteScheduler", config: { timestep_spacing: "trailing" } },
+  };
+
+  it("come with a checkpoint that names its training", async () => {
+    const path = join(folder, "somethingXL_lightning_4step");
+    await symlink(there(TINY_XL), path);
+    const pipeline = await Pipeline.load(path);
+    expect(difference(await drawLatents(pipeline, silent), await drawLatents(pipeline, { ...silent, ...lightning }))).toBe(0);
+    const asked = await drawLatents(pipeline, { ...silent, steps: 2 });
+    expect(difference(asked, await drawLatents(pipeline, { ...silent, ...lightning, steps: 2 }))).toBe(0);
+    await pipeline.dispose();
+  });
+
+  it("come with a LoRA that does", async () => {
+    const file = join(folder, "sdxl_lightning_4step_lora.safetensors");
+    await cp(there(KOHYA), file);
+    const pipeline = await loadTinyXl();
+    const loras = [{ file, weight: 0.5 }];
+    const calls: number[] = [];
+    const [picture] = await pipeline.generate({ ...silent, loras }, { onProgress: ({ totalSteps }) => calls.push(totalSteps) });
+    expect(calls.at(-1)).toBe(4);
+    const told = await drawLatents(pipeline, { ...silent, ...lightning, loras });
+    expect(difference(picture?.latents.latents ?? [], told)).toBe(0);
+    await pipeline.dispose();
+  });
+});
+
+function rms(a: Float32Array, b: Float32Array): number {
+  return Math.sqrt(a.reduce((sum, value, i) => sum + (value - (b[i] ?? 0)) ** 2, 0) / a.length);
+}
+
+/** The largest mean step from one column of the picture to the next: a seam would stand out. */
+function steepest(pixels: Float32Array, width: number): number {
+  const sums = new Float64Array(width - 1);
+  for (let i = 0; i < pixels.length; i++) {
+    const column = i % width;
+    if (column + 1 < width) sums[column] = (sums[column] ?? 0) + Math.abs((pixels[i + 1] ?? 0) - (pixels[i] ?? 0));
+  }
+  return Math.max(...sums) / (pixels.length / width);
+}
