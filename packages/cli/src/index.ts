@@ -6,6 +6,11 @@ import { createProgram } from "./program.ts";
  * (with `--json` an object on standard output) and exit code 1; Ctrl-C is exit code 130.
  */
 export async function main(argv: readonly string[]): Promise<void> {
+  // `kiln schedulers | head` closes the pipe early, which is nothing to complain of.
+  process.stdout.on("error", (error) => {
+    if ("code" in error && error.code === "EPIPE") process.exit(0);
+    throw error;
+  });
   try {
     await createProgram().parseAsync([...argv]);
   } catch (error) {
