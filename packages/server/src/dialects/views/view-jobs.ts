@@ -14,6 +14,8 @@ const JOBS = "views_jobs";
 /** The contract tries a failed job once more, after this long. */
 export const RETRY_MILLISECONDS = 30_000;
 const MAX_TRIES = 2;
+/** Accepting a job takes no longer than this. */
+const HALF_MILLISECONDS = 60_000;
 /** Unfinished jobs of an earlier process that are looked after again. */
 const MAX_RESUMED = 10_000;
 /** Native jobs whose record is remembered, so that news of them finds it. */
@@ -183,7 +185,8 @@ export class ViewJobs {
 
   async #refresh(job: ViewJob): Promise<ViewJob> {
     const { parts } = job.data;
-    if (!job.data.open || !parts) return job;
+    if (!job.data.open) return job;
+    if (!parts) return await this.#closeHalf(job);
     const next = structuredClone(parts);
     const states: (JobRow["status"] | "waiting")[] = [];
     let error: string | null = null;
@@ -214,6 +217,16 @@ export class ViewJobs {
     const { data } = job;
     const same = data.status === status && data.open === open && JSON.stringify(data.parts) === JSON.stringify(next);
     return same ? job : await this.#write(job.id, change);
+  }
+
+  /** A process that ended while it accepted a job leaves a record without views; its client has had no answer. */
+  async #closeHalf(job: ViewJob): Promise<ViewJob> {
+    if (job.created_at.getTime() + HALF_MILLISECONDS > Date.now()) return job;
+    return await this.#write(job.id, {
+      open: false,
+      status: "failed",
+      error: "The service ended while it accepted this job; send it again.",
+    });
   }
 
   async #submit(id: number, view: View, { recipe }: ViewJobData, caller: Caller, tries: number): Promise<string> {

@@ -261,6 +261,22 @@ describe("with the test engine", () => {
     expect(await tries()).toBe(4);
   });
 
+  test("a record that a process left behind while it accepted a job ends as failed", async () => {
+    const { documents } = server.context;
+    const whole = await documents.get("views_jobs", (await anna.create()).id);
+    const half = await documents.insert("views_jobs", whole?.owner ?? "", {
+      ...whole?.data,
+      parts: null,
+      open: true,
+      status: "queued",
+    });
+    expect(await anna.get(half.id)).toMatchObject({ status: "queued" });
+    const now = Date.now();
+    vi.spyOn(Date, "now").mockImplementation(() => now + 61_000);
+    expect(await anna.get(half.id)).toMatchObject({ status: "failed", error: expect.stringContaining("send it again") });
+    expect((await anna.send("DELETE", `/api/jobs/${half.id}/`)).status).toBe(204);
+  });
+
   test("the socket tells what happens to the caller's jobs", async () => {
     const listen = async (client: Client) => {
       const socket = await openSocket(`${server.url}/ws/jobs/?token=${client.token}`);
