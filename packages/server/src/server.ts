@@ -73,19 +73,26 @@ interface Foundation {
 export async function startServer(settings: Settings, options: StartOptions = {}): Promise<RunningServer> {
   const log = options.log ?? makeLog(settings);
   const closers: (() => Promise<void> | void)[] = [];
+  const doors: (() => Promise<void> | void)[] = [];
   const close = async () => {
-    for (const closer of closers.splice(0).reverse()) {
+    // Nobody is let in any more before the rest is taken apart.
+    for (const closer of [...closers.splice(0), ...doors.splice(0)].reverse()) {
       await Promise.resolve(closer()).catch((error: unknown) =>
         log.warn({ reason: messageOf(error) }, "a part did not close cleanly"),
       );
     }
   };
   try {
-    const foundation = await layFoundation(settings, log, closers);
-    const supervisor = settings.KILN_ROLE === "gateway" ? undefined : await startEngine(foundation, closers);
-    const context = await makeContext(foundation, supervisor, closers);
-    if (supervisor) await startWorker(foundation, supervisor, context, closers);
-    const listeners = settings.KILN_ROLE === "worker" ? [] : await listen(context, closers);
+    const metrics = new Metrics();
+    // The engine gets ready while the database opens, and the page is served before it is.
+    const engine = settings.KILN_ROLE === "gateway" ? undefined : startEngine(settings, log, metrics, closers);
+    const foundation = await layFoundation(settings, log, metrics, closers);
+    const context = await makeContext(foundation, engine?.supervisor, closers);
+    const listeners = settings.KILN_ROLE === "worker" ? [] : await listen(context, doors);
+    if (engine) {
+      await engine.ready;
+      await startWorker(foundation, engine.supervisor, context, closers);
+    }
     return { listeners, context, close };
   } catch (error) {
     await close();
@@ -93,7 +100,12 @@ export async function startServer(settings: Settings, options: StartOptions = {}
   }
 }
 
-async function layFoundation(settings: Settings, log: Logger, closers: (() => Promise<void> | void)[]): Promise<Foundation> {
+async function layFoundation(
+  settings: Settings,
+  log: Logger,
+  metrics: Metrics,
+  closers: (() => Promise<void> | void)[],
+): Promise<Foundation> {
   const dataDir = settings.KILN_DATA_DIR;
   if (settings.KILN_ROLE !== "all" && !settings.DATABASE_URL) {
     throw new Error(`KILN_ROLE=${settings.KILN_ROLE} needs DATABASE_URL: the embedded database belongs to one process.`);
@@ -137,7 +149,7 @@ async function layFoundation(settings: Settings, log: Logger, closers: (() => Pr
     pictures,
     catalogue,
     presets,
-    metrics: new Metrics(),
+    metrics,
     workers: new WorkerRecords(database.records),
   };
 }
@@ -149,10 +161,12 @@ async function openBackend(settings: Settings, database: Database): Promise<Queu
   return redisBackend(settings.REDIS_URL);
 }
 
-async function startEngine(
-  { settings, log, metrics }: Foundation,
+function startEngine(
+  settings: Settings,
+  log: Logger,
+  metrics: Metrics,
   closers: (() => Promise<void> | void)[],
-): Promise<EngineSupervisor> {
+): { supervisor: EngineSupervisor; ready: Promise<unknown> } {
   const supervisor = new EngineSupervisor({
     engine: {
       implementation: settings.KILN_ENGINE,
@@ -169,8 +183,9 @@ async function startEngine(
     },
   });
   closers.push(() => supervisor.stop());
-  await supervisor.start();
-  return supervisor;
+  const ready = supervisor.start();
+  ready.catch(() => {}); // it is heard where it is waited for
+  return { supervisor, ready };
 }
 
 async function makeContext(
