@@ -4,7 +4,7 @@ import { messageOf, ServiceError } from "../errors.ts";
 import type { Catalogue } from "../models/catalogue.ts";
 import type { ModelDefaults, ModelInfo } from "../models/model.ts";
 import { findScheduler } from "../models/schedulers.ts";
-import { MAX_STEPS } from "./limits.ts";
+import { MAX_HIRES_SIDE, MAX_STEPS } from "./limits.ts";
 import type { CompleteRequest, GenerationRequest } from "./request.ts";
 
 /** What the operator's settings add to requests that say nothing. */
@@ -41,6 +41,7 @@ export function completeRequest(request: GenerationRequest, catalogue: Catalogue
     requireFamily(catalogue.require(control.model, "controlnet", `controls.${index}.model`), model, `controls.${index}.model`);
   }
   const { defaults } = model;
+  requireHiresSize(request, defaults);
   // A few-step LoRA changes what the checkpoint can do: its recipe stands before the checkpoint's.
   const source = loras.find(({ weight, file }) => weight !== 0 && file.variant !== "base")?.file ?? model;
   const negative = request.negative_prompt ?? defaults.negative_prompt;
@@ -132,6 +133,18 @@ function refinerOf(request: GenerationRequest, catalogue: Catalogue): ModelInfo 
       : catalogue.require(name, "checkpoint", "refiner.model");
   if (!found) throw new ServiceError("model_not_found", "No refiner is installed.", { field: "refiner" });
   return found;
+}
+
+function requireHiresSize({ width, height, hires }: GenerationRequest, defaults: ModelInfo["defaults"]): void {
+  const longest = Math.max(width ?? defaults.width, height ?? defaults.height) * (hires?.scale ?? 1);
+  if (longest <= MAX_HIRES_SIDE) return;
+  throw new ServiceError(
+    "invalid_request",
+    `hires.scale: would make a side of ${Math.round(longest)} pixels; ${MAX_HIRES_SIDE} are the most.`,
+    {
+      field: "hires.scale",
+    },
+  );
 }
 
 function requireFamily(part: ModelInfo, checkpoint: ModelInfo, field: string): void {
