@@ -138,7 +138,7 @@ describe.skipIf(!TINY_XL)("a request", () => {
     ["with a mask and no picture", { mask: { width: 64, height: 64, data: new Uint8Array(4096) } }, "mask"],
     ["with a prompt of 100 kB", { prompt: "word ".repeat(20_000) }, "prompt"],
     ["with a prompt of 100 kB in A1111's grammar", { prompt: "(".repeat(100_000), promptSyntax: "a1111" }, "prompt"],
-    ["with a negative prompt of 100 kB", { negativePrompt: "x".repeat(100_000) }, "prompt"],
+    ["with a negative prompt of 100 kB", { negativePrompt: "x".repeat(100_000) }, "negativePrompt"],
     ["with an unknown scheduler", { scheduler: "Oiler" }, "scheduler"],
     ["with a negative seed", { seed: -1 }, "seed"],
     ["with a seed of 65 bits", { seed: 2n ** 64n }, "seed"],

@@ -94,7 +94,7 @@ describe.skipIf(!TINY_XL)("pictures in several passes", () => {
     const tiled = await pipeline.model.autoencoder.decode(latents, height, width, { tile: 24, overlap: 12 });
     const [rough, reference] = [steepest(tiled, width * 8), steepest(whole, width * 8)];
     // Untrained weights attend across the whole picture, so that tiles differ more here than those of a trained VAE.
-    expect(rms(tiled, whole)).toBeLessThan(0.05 * rms(whole, new Float32Array(whole.length)));
+    expect(rms(tiled, whole)).toBeLessThan(0.08 * rms(whole, new Float32Array(whole.length)));
     expect(rough).toBeLessThan(reference * 1.1);
   });
 });
