@@ -14,7 +14,7 @@ export interface DenoiserOptions {
 }
 
 /** Two pictures with guidance: on a CPU more gain nothing, and memory grows with each. */
-const DEFAULT_MAX_ROWS = 4;
+export const DEFAULT_MAX_ROWS = 4;
 
 export interface SubmitOptions {
   /** Higher goes first. Default 0. */

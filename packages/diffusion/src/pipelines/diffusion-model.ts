@@ -23,6 +23,11 @@ export interface LoadOptions extends DenoiserOptions {
   readonly backend?: Backend;
   /** Memory for compiled networks, in bytes; the least recently used one goes when it is exceeded. Default: no limit. */
   readonly memoryBudget?: number;
+  /**
+   * Memory that the process may take in all, in bytes: a request that needs more is refused before it starts, and a picture that
+   * does not decode whole within it is decoded in tiles. Default: what the machine or the container has; Infinity: no limit.
+   */
+  readonly memoryLimit?: number;
 }
 
 /** A checkpoint with its networks: what pipelines draw with. Networks are compiled when they are first needed. */

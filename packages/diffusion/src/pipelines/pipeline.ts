@@ -3,6 +3,7 @@ import { type Adapter, fitAdapter, openAdapter } from "../adapters/adapter.ts";
 import { type Distilled, findDistilled } from "../checkpoint/distilled.ts";
 import { readTensor } from "../checkpoint/read-tensor.ts";
 import { openSafetensors } from "../checkpoint/safetensors.ts";
+import { DEFAULT_MAX_ROWS } from "../denoise/denoiser.ts";
 import type { Slot } from "../denoise/slot.ts";
 import { KilnError } from "../errors.ts";
 import { PIXELS_PER_LATENT } from "../networks/control-network.ts";
@@ -15,6 +16,7 @@ import { DiffusionModel, type LoadOptions } from "./diffusion-model.ts";
 import { drawPass, type Extras, prepareSlot } from "./draw-pass.ts";
 import { GeneratedPicture } from "./generated-picture.ts";
 import { type LoadedPictures, loadPictures, sizeOf } from "./given-pictures.ts";
+import { checkFits, decodeTiling } from "./memory-estimate.ts";
 import { pictureMetadata } from "./metadata.ts";
 import { type PlannedPass, planPasses } from "./passes.ts";
 import { ProgressReporter } from "./progress.ts";
@@ -59,17 +61,18 @@ export class Pipeline {
   async generate(request: GenerateRequest, options: GenerateOptions = {}): Promise<GeneratedPicture[]> {
     // 1. Open what the request names, fill in what it leaves out, and plan the passes: the picture itself, hires fix, the refiner.
     const { complete, pictures, passes, extras } = await this.#plan(request);
+    const { memoryLimit } = this.#options;
 
     // 2. Draw every picture through all passes; the denoiser lets them share calls.
     return Promise.all(
       complete.seeds.map(async (seed, index) => {
         const progress = new ProgressReporter(index, passes, options);
-        const latents = await drawPasses(passes, seed, { pictures, extras, progress, options });
+        const latents = await drawPasses(passes, seed, { pictures, extras, progress, options, memoryLimit });
 
         // 3. Decode.
         progress.decoding();
         const last = passes.at(-1)?.model ?? this.model;
-        return finish(last, latents, { seed, request: complete, model: this.model });
+        return finish(last, latents, { seed, request: complete, model: this.model, memoryLimit });
       }),
     );
   }
@@ -105,7 +108,17 @@ export class Pipeline {
     );
     const refiner = complete.refiner && (await this.#refiner(complete.refiner.model));
     const passes = planPasses(this.model, refiner, complete);
+    checkFits(
+      passes.map((pass) => ({ ...pass.request, model: pass.model, rows: this.#rows(pass.request) })),
+      this.#options.memoryLimit,
+    );
     return { complete, pictures, passes, extras: await this.#extras(complete, loras) };
+  }
+
+  /** Rows of the UNet that the request's own pictures take at once. */
+  #rows({ seeds, guidanceScale }: CompleteRequest): number {
+    const rows = seeds.length * (guidanceScale > 1 ? 2 : 1);
+    return Math.min(rows, this.#options.maxRows ?? DEFAULT_MAX_ROWS);
   }
 
   get #about(): Pick<DiffusionModel, "checkpoint" | "defaults"> {
@@ -178,18 +191,19 @@ interface Drawing {
   readonly extras: Extras;
   readonly progress: ProgressReporter;
   readonly options: GenerateOptions;
+  readonly memoryLimit: number | undefined;
 }
 
 /** One picture through all passes: the latents of each are what the next begins with. */
 async function drawPasses(
   passes: readonly PlannedPass[],
   seed: bigint,
-  { pictures, extras, progress, options }: Drawing,
+  { pictures, extras, progress, options, memoryLimit }: Drawing,
 ): Promise<LatentSource> {
   let made: LatentSource | undefined;
   for (const pass of passes) {
     const { width, height } = pass.request;
-    const image = made ? await handOver(pass, made) : pictures.image;
+    const image = made ? await handOver(pass, made, memoryLimit) : pictures.image;
     const given = made ? { image, mask: undefined, controls: pictures.controls } : pictures;
     progress.begin(pass);
     const latents = await drawPass({ ...pass, pictures: given, extras: pass.from === "latents" ? NO_EXTRAS : extras }, seed, {
@@ -210,14 +224,21 @@ const NO_EXTRAS: Extras = { unetAdapters: [], textAdapters: [], inversions: [] }
 async function handOver(
   { from, model, request: { width, height } }: PlannedPass,
   made: LatentSource,
+  memoryLimit: number | undefined,
 ): Promise<LoadedPictures["image"]> {
   if (from === "enlarged latents") {
     const size = { width: width / PIXELS_PER_LATENT, height: height / PIXELS_PER_LATENT };
     return { latents: resizeBilinear(made, size), ...size };
   }
   if (from !== "enlarged pixels") return made;
-  const pixels = await model.autoencoder.decode(made.latents, made.height, made.width);
+  const pixels = await decode(model, made, memoryLimit);
   return resizeLanczos(toPicture(pixels, made), width, height);
+}
+
+/** Whole where memory allows it, else in tiles. */
+function decode(model: DiffusionModel, { latents, height, width }: LatentSource, memoryLimit?: number): Promise<Float32Array> {
+  const size = { width: width * PIXELS_PER_LATENT, height: height * PIXELS_PER_LATENT };
+  return model.autoencoder.decode(latents, height, width, decodeTiling(model, size, memoryLimit));
 }
 
 function toPicture(pixels: Float32Array, { width, height }: LatentSource): GeneratedPicture["picture"] {
@@ -230,9 +251,14 @@ function toPicture(pixels: Float32Array, { width, height }: LatentSource): Gener
 async function finish(
   drawn: DiffusionModel,
   latents: LatentSource,
-  { seed, request, model }: { seed: bigint; request: CompleteRequest; model: DiffusionModel },
+  {
+    seed,
+    request,
+    model,
+    memoryLimit,
+  }: { seed: bigint; request: CompleteRequest; model: DiffusionModel; memoryLimit: number | undefined },
 ): Promise<GeneratedPicture> {
-  const pixels = await drawn.autoencoder.decode(latents.latents, latents.height, latents.width);
+  const pixels = await decode(drawn, latents, memoryLimit);
   const picture = toPicture(pixels, latents);
   return new GeneratedPicture({
     seed,

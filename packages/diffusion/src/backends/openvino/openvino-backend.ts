@@ -1,4 +1,5 @@
 import { availableParallelism } from "node:os";
+import { BYTES_PER_ELEMENT } from "../../checkpoint/tensor-view.ts";
 import { KilnError } from "../../errors.ts";
 import type { Graph, GraphInput } from "../../graph/graph.ts";
 import type { Tensor } from "../../graph/tensor.ts";
@@ -35,6 +36,8 @@ export function openVinoBackend({
   return {
     name: `OpenVINO, CPU, ${precision}`,
     precision,
+    // The plugin keeps repacked copies; the files themselves are mapped.
+    residentBytes: ({ byteLength, type }) => (byteLength / BYTES_PER_ELEMENT[type]) * BYTES_PER_ELEMENT[precision],
     compile: async (graph) => compile(library, graph, properties),
   };
 }
