@@ -23,7 +23,8 @@ import { Catalogue } from "./models/catalogue.ts";
 import { loadPresets, type Presets } from "./models/presets.ts";
 import { Pulls } from "./models/pull/pulls.ts";
 import { scanModels } from "./models/scan.ts";
-import { databaseBackend, type QueueBackend, redisBackend } from "./queue/backend.ts";
+import { openBackend } from "./open-backend.ts";
+import type { QueueBackend } from "./queue/backend.ts";
 import { openQueue } from "./queue/bull-queue.ts";
 import type { JobQueue } from "./queue/job-queue.ts";
 import { type Database, openDatabase } from "./records/database.ts";
@@ -35,6 +36,7 @@ import type { Listener } from "./settings/listen.ts";
 import type { Settings } from "./settings/schema.ts";
 import { openStorage } from "./storage/open-storage.ts";
 import type { Storage } from "./storage/storage.ts";
+import { openTracing, type Tracing } from "./tracing/tracing.ts";
 import { Worker } from "./worker/worker.ts";
 import { WorkerRecords } from "./worker/worker-records.ts";
 
@@ -66,6 +68,7 @@ interface Foundation {
   catalogue: Catalogue;
   presets: Presets;
   metrics: Metrics;
+  tracing: Tracing;
   workers: WorkerRecords;
 }
 
@@ -84,9 +87,11 @@ export async function startServer(settings: Settings, options: StartOptions = {}
   };
   try {
     const metrics = new Metrics();
+    const tracing = await openTracing(settings.OTEL_EXPORTER_OTLP_ENDPOINT, "server");
+    closers.push(() => tracing.close());
     // The engine gets ready while the database opens, and the page is served before it is.
     const engine = settings.KILN_ROLE === "gateway" ? undefined : startEngine(settings, log, metrics, closers);
-    const foundation = await layFoundation(settings, log, metrics, closers);
+    const foundation = await layFoundation(settings, log, metrics, tracing, closers);
     const context = await makeContext(foundation, engine?.supervisor, closers);
     const listeners = settings.KILN_ROLE === "worker" ? [] : await listen(context, doors);
     if (engine) {
@@ -104,6 +109,7 @@ async function layFoundation(
   settings: Settings,
   log: Logger,
   metrics: Metrics,
+  tracing: Tracing,
   closers: (() => Promise<void> | void)[],
 ): Promise<Foundation> {
   const dataDir = settings.KILN_DATA_DIR;
@@ -150,15 +156,9 @@ async function layFoundation(
     catalogue,
     presets,
     metrics,
+    tracing,
     workers: new WorkerRecords(database.records),
   };
-}
-
-async function openBackend(settings: Settings, database: Database): Promise<QueueBackend> {
-  const kind = settings.KILN_QUEUE ?? (settings.REDIS_URL ? "redis" : database.kind);
-  if (kind !== "redis") return await databaseBackend(database.kind, database.queuePool);
-  if (!settings.REDIS_URL) throw new Error("KILN_QUEUE=redis needs REDIS_URL.");
-  return redisBackend(settings.REDIS_URL);
 }
 
 function startEngine(
@@ -174,7 +174,9 @@ function startEngine(
       backend: settings.KILN_BACKEND,
       precision: settings.KILN_PRECISION,
       slots: settings.KILN_SLOTS,
+      memoryBudget: settings.KILN_MEMORY_BUDGET,
       stepMilliseconds: settings.KILN_TEST_ENGINE_STEP_MS,
+      tracesTo: settings.OTEL_EXPORTER_OTLP_ENDPOINT,
     },
     hangSeconds: settings.KILN_ENGINE_HANG_SECONDS,
     onLog: (level, message, details) => {
@@ -270,6 +272,7 @@ async function makeContext(
     storage,
     bus,
     metrics,
+    tracing: foundation.tracing,
     supervisor,
     async queueCounts() {
       const { waiting } = await queue.counts();

@@ -10,6 +10,8 @@ export interface ModelFiles {
 /** One job as the engine sees it: the complete request, the files it names, and its pictures as encoded bytes. */
 export interface EngineJob {
   id: string;
+  /** The trace that the job belongs to, as W3C Trace Context. */
+  traceparent?: string | undefined;
   request: CompleteRequest;
   checkpoint: ModelFiles;
   vae: ModelFiles | undefined;
@@ -41,6 +43,9 @@ export interface EngineMemory {
   process: number;
   deviceUsed: number | undefined;
   deviceTotal: number | undefined;
+  /** Bytes of weights by model, and how many there may be before one goes. */
+  models?: Record<string, number>;
+  budget?: number;
 }
 
 /**

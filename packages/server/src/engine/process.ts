@@ -1,4 +1,5 @@
 import { codeOf, messageOf } from "../errors.ts";
+import { NO_TRACING, openTracing, type TraceSpan, type Tracing } from "../tracing/tracing.ts";
 import { encodePicture } from "./encode.ts";
 import type { EngineJob, PictureEngine } from "./picture-engine.ts";
 import type { EngineFailure, EngineOptions, FromEngine, ToEngine } from "./protocol.ts";
@@ -9,6 +10,7 @@ import { TestEngine } from "./test-engine.ts";
 const BEAT_MILLISECONDS = 1000;
 const aborts = new Map<string, AbortController>();
 let engine: PictureEngine | undefined;
+let tracing: Tracing = NO_TRACING;
 
 function send(message: FromEngine): void {
   // A closed channel means that the server is gone; "disconnect" ends the process.
@@ -27,6 +29,7 @@ async function makeEngine(options: EngineOptions): Promise<PictureEngine> {
 
 async function start(options: EngineOptions): Promise<void> {
   try {
+    tracing = await openTracing(options.tracesTo, "engine");
     const started = await makeEngine(options);
     engine = started;
     send({ type: "ready", about: { device: started.device, backend: started.backend, precision: started.precision } });
@@ -39,8 +42,11 @@ async function start(options: EngineOptions): Promise<void> {
 async function draw(running: PictureEngine, job: EngineJob): Promise<void> {
   const abort = new AbortController();
   aborts.set(job.id, abort);
+  const span = startSpan(running, job);
+  let failure: unknown;
   try {
     for await (const event of running.submit(job, abort.signal)) {
+      if (event.type === "progress") span.event(event.phase, { step: event.step, of: event.totalSteps });
       if (event.type === "picture") {
         send({ type: "picture", job: job.id, picture: await encodePicture(event.picture, job.request) });
       } else {
@@ -49,10 +55,21 @@ async function draw(running: PictureEngine, job: EngineJob): Promise<void> {
     }
     send({ type: "finished", job: job.id });
   } catch (error) {
+    failure = error;
     send({ type: "failed", job: job.id, error: failureOf(error) });
   } finally {
+    span.end(failure);
     aborts.delete(job.id);
   }
+}
+
+function startSpan(
+  { backend, device, precision }: PictureEngine,
+  { id, checkpoint, request, traceparent }: EngineJob,
+): TraceSpan {
+  const { width, height, steps, n } = request;
+  const attributes = { job: id, model: checkpoint.id, width, height, steps, pictures: n, backend, device, precision };
+  return tracing.start("engine", { parent: traceparent, attributes });
 }
 
 async function answer(call: number, work: () => Promise<unknown>): Promise<void> {
@@ -87,7 +104,7 @@ function receive(message: ToEngine): void {
       void answer(message.call, async () => await running.memory());
       break;
     case "stop":
-      void running.close().finally(() => process.exit(0));
+      void Promise.allSettled([running.close(), tracing.close()]).then(() => process.exit(0));
       break;
   }
 }

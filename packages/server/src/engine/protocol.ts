@@ -7,7 +7,11 @@ export interface EngineOptions {
   backend: string | undefined;
   precision: string;
   slots: number;
+  /** Bytes that the engine may take; undefined: a part of what the machine has. */
+  memoryBudget?: number | undefined;
   stepMilliseconds: number;
+  /** Where traces go; undefined: nowhere. */
+  tracesTo?: string | undefined;
 }
 
 export interface EngineAbout {

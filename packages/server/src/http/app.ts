@@ -9,6 +9,7 @@ import { ServiceError } from "../errors.ts";
 import { newId } from "../jobs/ids.ts";
 import { MAX_BODY_BYTES, MAX_UPLOAD_BYTES } from "../jobs/limits.ts";
 import { isLoopback, type Listener } from "../settings/listen.ts";
+import { followRequests } from "../tracing/http-spans.ts";
 import type { ServerContext } from "./dialect.ts";
 import { MAX_JSON_DEPTH, nestsDeeperThan } from "./json-depth.ts";
 import { nativeDialect } from "./native/index.ts";
@@ -54,6 +55,7 @@ export async function makeApp(listener: Listener, context: ServerContext): Promi
   acceptBodies(app);
   await registerWebPage(app);
   addHooks(app, listener, context);
+  followRequests(app, context.tracing);
   app.setErrorHandler(sendProblem);
   app.setNotFoundHandler((request, reply) =>
     sendProblem(

@@ -13,6 +13,7 @@ import type { Documents } from "../records/documents.ts";
 import type { Usage } from "../records/usage.ts";
 import type { Settings } from "../settings/schema.ts";
 import type { Storage } from "../storage/storage.ts";
+import type { Tracing } from "../tracing/tracing.ts";
 import type { WorkerRecords } from "../worker/worker-records.ts";
 
 /** What every route works with. The same for all listeners. */
@@ -33,6 +34,7 @@ export interface ServerContext {
   storage: Storage;
   bus: EventBus;
   metrics: Metrics;
+  tracing: Tracing;
   /** The engine of this process, where it has one. */
   supervisor: EngineSupervisor | undefined;
   queueCounts(): Promise<{ waiting: number; running: number }>;

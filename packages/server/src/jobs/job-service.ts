@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import type { Caller } from "../auth/caller.ts";
 import { messageOf, ServiceError } from "../errors.ts";
 import type { EventBus, JobProgress } from "../events/bus.ts";
+import { requestScope } from "../http/request-scope.ts";
 import type { Catalogue } from "../models/catalogue.ts";
 import { type JobQueue, MAX_FAIR_TAG, PRIORITIES, type QueueEntry } from "../queue/job-queue.ts";
 import type { BornJob, ImageRow, JobFilter, JobRow, JobStore, NewJob } from "../records/job-store.ts";
@@ -306,6 +307,7 @@ export class JobService {
       workload: workloadOf(complete),
       fair_tag: this.#fair.tag(caller.owner, request.priority),
       warnings: [],
+      origin: requestScope.getStore() ?? null,
     };
   }
 

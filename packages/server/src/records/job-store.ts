@@ -17,6 +17,7 @@ export type NewJob = Pick<
   | "workload"
   | "fair_tag"
   | "warnings"
+  | "origin"
 >;
 
 /** What the database adds to a new job. */
@@ -61,6 +62,7 @@ export class JobStore {
       request: JSON.stringify(job.request),
       context: job.context === null ? null : JSON.stringify(job.context),
       warnings: JSON.stringify(job.warnings),
+      origin: job.origin === null ? null : JSON.stringify(job.origin),
     }));
     if (!idempotency) {
       return await this.#db.insertInto("jobs").values(rows).returning(["id", "number", "created_at"]).execute();

@@ -47,4 +47,9 @@ export const MIGRATIONS: Record<string, Migration> = {
       )`.execute(db);
     },
   },
+  "002-origin": {
+    async up(db: Kysely<unknown>): Promise<void> {
+      await sql`ALTER TABLE kiln.jobs ADD COLUMN origin jsonb`.execute(db);
+    },
+  },
 };

@@ -1,4 +1,5 @@
 import type { ColumnType, Generated } from "kysely";
+import type { JobOrigin } from "../http/request-scope.ts";
 import type { CompleteRequest } from "../jobs/request.ts";
 
 /** JSON columns are written as text and read as values. */
@@ -48,6 +49,8 @@ export interface JobsTable {
   timings: NullableJson<JobTimings>;
   parameters: string | null;
   worker: string | null;
+  /** The HTTP request that made the job. */
+  origin: NullableJson<JobOrigin>;
 }
 
 export interface ImagesTable {

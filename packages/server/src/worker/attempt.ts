@@ -11,6 +11,7 @@ import type { PicturesIn } from "../jobs/pictures-in.ts";
 import type { Catalogue } from "../models/catalogue.ts";
 import type { FinishedJob, JobRow, JobStore } from "../records/job-store.ts";
 import type { Storage } from "../storage/storage.ts";
+import type { TraceSpan, Tracing } from "../tracing/tracing.ts";
 import { engineJobOf } from "./engine-job.ts";
 import { AttemptClock } from "./progress.ts";
 import { withRetries } from "./retry.ts";
@@ -23,6 +24,7 @@ export interface AttemptParts {
   catalogue: Catalogue;
   pictures: PicturesIn;
   workerId: string;
+  tracing: Tracing;
   log: Logger;
   onStarted(job: JobRow): void;
   /** Seconds between two steps of one job. */
@@ -41,7 +43,7 @@ export async function runAttempt(id: string, signal: AbortSignal, parts: Attempt
   const { store, bus, log } = parts;
   const row = await withRetries(() => store.claim(id, parts.workerId), retryLog(log, "the records do not answer"));
   if (!row) return "done";
-  const attempt = new Attempt(row, parts);
+  const attempt = new Attempt(row, { ...parts, log: log.child({ job: id, request_id: row.origin?.request_id }) });
   if (row.cancel_requested) return await attempt.end("cancelled", "cancelled", "The job was cancelled.");
   if (row.deadline_at && row.deadline_at.getTime() <= Date.now())
     return await attempt.end("failed", "deadline_exceeded", "The job's deadline passed while it was waiting.");
@@ -49,13 +51,35 @@ export async function runAttempt(id: string, signal: AbortSignal, parts: Attempt
     return await attempt.end("failed", "attempts_exhausted", `The job was tried ${MAX_ATTEMPTS} times.`);
   parts.onStarted(row);
   bus.publish({ type: "job", job: id, owner: row.owner });
+  const span = startSpan(row, parts);
   try {
-    const pictures = await attempt.draw(signal);
-    const finished = await attempt.keep(pictures);
-    return await attempt.complete(finished);
+    const pictures = await attempt.draw(signal, span);
+    const finished = await attempt.keep(pictures, span);
+    const result = await attempt.complete(finished);
+    span.end();
+    return result;
   } catch (error) {
+    span.end(error);
     return await attempt.fail(error, signal);
   }
+}
+
+/** The job's wait, which is over, and the span of this attempt. */
+function startSpan(
+  { id, origin, created_at, priority, model, attempts }: JobRow,
+  { tracing, workerId }: AttemptParts,
+): TraceSpan {
+  const parent = origin?.traceparent;
+  const attributes = {
+    job: id,
+    priority,
+    model,
+    attempt: attempts,
+    worker: workerId,
+    "kiln.request_id": origin?.request_id ?? "",
+  };
+  tracing.start("queue wait", { parent, startedAt: created_at, attributes: { job: id, priority } }).end();
+  return tracing.start("job", { kind: "consumer", parent, attributes });
 }
 
 function retryLog(log: Logger, what: string) {
@@ -74,14 +98,26 @@ class Attempt {
     this.#clock = new AttemptClock(row.created_at);
   }
 
-  async draw(signal: AbortSignal): Promise<EncodedPicture[]> {
+  async draw(signal: AbortSignal, { traceparent }: TraceSpan): Promise<EncodedPicture[]> {
     const { catalogue, pictures, supervisor } = this.#parts;
     const job = await engineJobOf(this.#row, catalogue, pictures);
-    return await supervisor.run(job, signal, (news) => this.#tell(news));
+    return await supervisor.run({ ...job, ...(traceparent === "" ? {} : { traceparent }) }, signal, (news) => this.#tell(news));
   }
 
   /** Stores the pictures, whole, before anybody hears of them. */
-  async keep(pictures: EncodedPicture[]): Promise<FinishedJob> {
+  async keep(pictures: EncodedPicture[], { traceparent }: TraceSpan): Promise<FinishedJob> {
+    const span = this.#parts.tracing.start("storage", { parent: traceparent, attributes: { pictures: pictures.length } });
+    try {
+      const finished = await this.#store(pictures);
+      span.end();
+      return finished;
+    } catch (error) {
+      span.end(error);
+      throw error;
+    }
+  }
+
+  async #store(pictures: EncodedPicture[]): Promise<FinishedJob> {
     const { storage, log } = this.#parts;
     const { id, request } = this.#row;
     const images: FinishedJob["images"] = [];
