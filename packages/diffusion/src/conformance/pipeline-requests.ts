@@ -22,7 +22,7 @@ export function pipelineRequests(file: CaseFile, workbench: Workbench, sd15: boo
     ...settingsOf(args, defaults),
     ...filesOf(meta, workbench),
     scheduler: schedulerOf(meta),
-    ...(pipeline === "img2img" ? ignoreSize(args) : sizeOf(args)),
+    ...(pipeline === "img2img" ? ignoreSize(args) : sizeOf(args, file)),
   };
   const perPrompt = args.optionalNumber("num_images_per_prompt") ?? 1;
   const requests = seeds.map((seed, picture): GenerateRequest => {
@@ -39,6 +39,8 @@ export function pipelineRequests(file: CaseFile, workbench: Workbench, sd15: boo
   args.refuseOthers("args");
   return requests;
 }
+
+const PIXELS_PER_LATENT = 8;
 
 type Shared = Omit<GenerateRequest, "prompt">;
 
@@ -66,13 +68,18 @@ function settingsOf(args: Fields, { steps, guidanceScale, strength }: PipelineDe
   });
 }
 
-function sizeOf(args: Fields): Pick<Shared, "width" | "height"> {
-  return withoutUndefined({ width: args.optionalNumber("width"), height: args.optionalNumber("height") });
+/** diffusers' own default comes from the UNet's config, and shows in the size of the latents. */
+function sizeOf(args: Fields, file: CaseFile): Pick<Shared, "width" | "height"> {
+  const final = floatTensor(file, "latents.final");
+  return {
+    width: args.optionalNumber("width") ?? fromEnd(final, 1) * PIXELS_PER_LATENT,
+    height: args.optionalNumber("height") ?? fromEnd(final, 2) * PIXELS_PER_LATENT,
+  };
 }
 
 /** diffusers' image to image takes its size from the picture; the cases name the size that the picture was made with. */
 function ignoreSize(args: Fields): Record<string, never> {
-  sizeOf(args);
+  for (const name of ["width", "height"]) args.any(name);
   return {};
 }
 
