@@ -37,7 +37,7 @@ const PROMPTS = [
 const COLUMNS = 6;
 const CELL = 200;
 const GAP = 6;
-const CAPTION = 38;
+const CAPTION = 48;
 const LINE_CHARACTERS = 32;
 
 const pipeline = await Pipeline.load(join(root, "models/kiln-demo"));

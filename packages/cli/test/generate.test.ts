@@ -64,7 +64,7 @@ describe("kiln generate", () => {
 
   it("stops at Ctrl-C, leaves nothing behind and says so by its exit code", async () => {
     const running = startKiln(["generate", HOUSE, "--steps", "1000"], folder);
-    await expect.poll(() => running.said(), { timeout: 60_000, interval: 50 }).toMatch(/Drawing/);
+    await running.heard(/Drawing/);
     running.child.kill("SIGINT");
     const { code, out, err } = await running.ended;
     expect(err).toMatch(/\[cancelled\]\n$/);

@@ -16,8 +16,8 @@ export interface Ended {
 export interface Running {
   readonly child: ChildProcess;
   readonly ended: Promise<Ended>;
-  /** What was said on standard error so far. */
-  said(): string;
+  /** Resolves when standard error holds this; rejects where the process ends before. */
+  heard(what: RegExp): Promise<void>;
 }
 
 /** Starts `kiln` with these arguments in a process of its own. */
@@ -38,7 +38,16 @@ export function startKiln(parameters: readonly string[], folder: string, environ
     child.on("error", reject);
     child.on("close", (code) => resolve({ code, out, err }));
   });
-  return { child, ended, said: () => err };
+  const heard = (what: RegExp): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const look = (): void => {
+        if (what.test(err)) resolve();
+      };
+      look();
+      child.stderr.on("data", look);
+      child.on("close", () => reject(new Error(`kiln ended before it said ${what}: ${err}`)));
+    });
+  return { child, ended, heard };
 }
 
 export function kiln(parameters: readonly string[], folder: string, environment?: NodeJS.ProcessEnv): Promise<Ended> {
