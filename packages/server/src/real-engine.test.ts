@@ -58,6 +58,25 @@ describe.skipIf(!checkpoints)("with the small reference checkpoints", () => {
     expect((await bytes(one)).equals(await bytes(other))).toBe(false);
   });
 
+  test("a model is warmed up, its bytes are told, and it can be dropped", async () => {
+    const loaded = async () => {
+      const { memory } = (await server.call("GET", "/v1/system")).json as { memory: { models?: Record<string, number> } };
+      return memory.models ?? {};
+    };
+    const until = async (done: (models: Record<string, number>) => boolean) => {
+      for (;;) {
+        const models = await loaded();
+        if (done(models)) return models;
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+    };
+    expect((await server.call("POST", "/v1/models/tiny-sd15/load")).status).toBe(202);
+    // Text encoder, UNet and VAE have been compiled: their weights are some megabytes.
+    expect((await until((models) => (models["tiny-sd15"] ?? 0) > 0))["tiny-sd15"]).toBeGreaterThan(100_000);
+    expect((await server.call("POST", "/v1/models/tiny-sd15/unload")).status).toBe(202);
+    expect(Object.keys(await until((models) => !("tiny-sd15" in models)))).not.toContain("tiny-sd15");
+  });
+
   test("an image, a mask and a LoRA reach the engine", async () => {
     const first = await run({ prompt: "x", width: 64, height: 64, steps: 2, seed: 1 });
     const image = `image:${first.images[0]?.id}`;

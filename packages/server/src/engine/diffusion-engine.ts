@@ -9,27 +9,27 @@ import {
   PRECISIONS,
   type SchedulerRequest,
 } from "@kiln/diffusion";
+import { codeOf, messageOf } from "../errors.ts";
 import { findScheduler } from "../models/schedulers.ts";
 import type { Priority } from "../records/schema.ts";
+import { memoryOfMachine } from "../settings/memory.ts";
 import { EventQueue } from "./event-queue.ts";
 import { KilnError } from "./kiln-error.ts";
+import { ModelShelf, type Shelved } from "./model-shelf.ts";
 import type { EngineEvent, EngineJob, EngineMemory, ModelFiles, PictureEngine } from "./picture-engine.ts";
-import type { EngineOptions } from "./protocol.ts";
+import { type EngineOptions, FATAL_CODES } from "./protocol.ts";
 
 /** Higher goes first in the denoiser, at its next step. */
 const PRIORITY: Record<Priority, number> = { normal: 0, high: 1, urgent: 2 };
 /** A preview of a picture costs a linear map and some kilobytes; more often than this nobody sees a difference. */
 const PREVIEW_MILLISECONDS = 200;
 const PREVIEW_QUALITY = 75;
-/** Checkpoints whose networks stay compiled at once; the least recently used goes first. */
-const KEPT_PIPELINES = 2;
-
-interface Loaded {
-  model: ModelFiles;
-  pipeline: Promise<Pipeline>;
-  users: number;
-  usedAt: number;
-}
+/** Of the machine's memory, for weights: the rest is for activations, for the gateway and for the system. */
+const WEIGHTS_PART = 0.8;
+/** The smallest picture that all families draw; one step of it compiles every network. */
+const WARM_UP_SIDE = 64;
+/** A check that fails before anything is done names the field to change; one that fails in the middle has none. */
+const REFUSED_SUBJECT = "width";
 
 /**
  * Draws with @kiln/diffusion. Jobs of one checkpoint share its denoiser's calls.
@@ -56,86 +56,115 @@ class DiffusionEngine implements PictureEngine {
   readonly backend: string;
   readonly precision: string;
   readonly #backend: Backend;
-  readonly #loaded = new Map<string, Loaded>();
+  readonly #shelf: ModelShelf<LoadedModel>;
+  readonly #budget: number;
+  readonly #limit: { memoryLimit?: number };
   readonly #maxRows: number;
 
-  constructor(backend: Backend, { slots }: EngineOptions) {
+  constructor(backend: Backend, { slots, memoryBudget }: EngineOptions) {
     this.#backend = backend;
     this.backend = backend.name;
     this.precision = backend.precision;
     // A picture with guidance takes two rows of a call.
     this.#maxRows = slots * 2;
+    this.#budget = memoryBudget ?? memoryOfMachine() * WEIGHTS_PART;
+    this.#limit = memoryBudget === undefined ? {} : { memoryLimit: memoryBudget };
+    this.#shelf = new ModelShelf(this.#budget);
   }
 
+  /** Opens the checkpoint and draws one step of a small picture with it, so that the first request finds it compiled. */
   async load(model: ModelFiles): Promise<void> {
-    await this.#open(model).pipeline;
+    await this.#use(model, async (pipeline) => {
+      const size = { width: WARM_UP_SIDE, height: WARM_UP_SIDE };
+      await pipeline.generate({ prompt: "", steps: 1, seed: 0n, ...size }).catch((error: unknown) => {
+        // A checkpoint that draws only with a mask or a picture is loaded all the same.
+        if (codeOf(error) === undefined || FATAL_CODES.has(codeOf(error) ?? "")) throw error;
+      });
+    });
   }
 
   async unload(id: string): Promise<void> {
-    const entry = this.#loaded.get(id);
-    if (!entry) return;
-    if (entry.users > 0) throw new KilnError("backend_failed", `${id} is drawing; unload it later.`);
-    this.#loaded.delete(id);
-    await (await entry.pipeline).dispose();
+    await this.#shelf.unload(id);
   }
 
   loaded(): string[] {
-    return [...this.#loaded.keys()];
+    return this.#shelf.ids;
   }
 
   async *submit(job: EngineJob, signal: AbortSignal): AsyncIterable<EngineEvent> {
     yield { type: "progress", phase: "loading", step: 0, totalSteps: job.request.steps };
-    const entry = this.#open(job.checkpoint);
-    entry.users++;
-    try {
-      const pipeline = await entry.pipeline;
-      const events = new EventQueue<EngineEvent>();
-      const progress = new JobProgressReport(job, events);
-      const work = pipeline
-        .generate(requestOf(job), { priority: PRIORITY[job.request.priority], signal, onProgress: (news) => progress.note(news) })
-        .then((pictures) => {
-          for (const [index, { picture, seed }] of pictures.entries()) {
-            events.push({
-              type: "picture",
-              picture: { index, seed: String(seed), width: picture.width, height: picture.height, pixels: picture.data },
-            });
-          }
+    const events = new EventQueue<EngineEvent>();
+    const progress = new JobProgressReport(job, events);
+    const options = {
+      priority: PRIORITY[job.request.priority],
+      signal,
+      onProgress: (news: GenerateProgress) => progress.note(news),
+    };
+    const work = this.#use(job.checkpoint, async (pipeline) => {
+      const pictures = await pipeline.generate(requestOf(job), options).catch((error: unknown) => {
+        throw refusalOf(error);
+      });
+      for (const [index, { picture, seed }] of pictures.entries()) {
+        events.push({
+          type: "picture",
+          picture: { index, seed: String(seed), width: picture.width, height: picture.height, pixels: picture.data },
         });
-      yield* events.until(work);
-    } finally {
-      entry.users--;
-      entry.usedAt = performance.now();
-      await this.#trim();
-    }
+      }
+    });
+    yield* events.until(work);
   }
 
   async memory(): Promise<EngineMemory> {
-    return { process: process.memoryUsage().rss, deviceUsed: undefined, deviceTotal: undefined };
+    const { rss } = process.memoryUsage();
+    return {
+      process: rss,
+      deviceUsed: undefined,
+      deviceTotal: undefined,
+      models: this.#shelf.bytes,
+      budget: Math.floor(this.#budget),
+    };
   }
 
   async close(): Promise<void> {
-    for (const { pipeline } of this.#loaded.values()) await (await pipeline).dispose().catch(() => {});
+    await this.#shelf.dispose();
   }
 
-  #open(model: ModelFiles): Loaded {
-    const known = this.#loaded.get(model.id);
-    if (known) return known;
-    const entry: Loaded = {
-      model,
-      pipeline: Pipeline.load(model.path, { maxRows: this.#maxRows, backend: this.#backend }),
-      users: 0,
-      usedAt: performance.now(),
-    };
-    this.#loaded.set(model.id, entry);
-    entry.pipeline.catch(() => this.#loaded.delete(model.id));
-    return entry;
+  async #use<R>({ id, path }: ModelFiles, work: (pipeline: Pipeline) => Promise<R>): Promise<R> {
+    const open = async () =>
+      new LoadedModel(await Pipeline.load(path, { maxRows: this.#maxRows, backend: this.#backend, ...this.#limit }));
+    return await this.#shelf.use(id, open, ({ pipeline }) => work(pipeline));
+  }
+}
+
+class LoadedModel implements Shelved {
+  readonly pipeline: Pipeline;
+
+  constructor(pipeline: Pipeline) {
+    this.pipeline = pipeline;
   }
 
-  /** Drops the checkpoints that were used least recently and draw nothing. */
-  async #trim(): Promise<void> {
-    const idle = [...this.#loaded.values()].filter(({ users }) => users === 0).sort((a, b) => a.usedAt - b.usedAt);
-    for (const { model } of idle.slice(0, Math.max(0, this.#loaded.size - KEPT_PIPELINES))) await this.unload(model.id);
+  get bytes(): number {
+    return this.pipeline.model.cache.bytes;
   }
+
+  get expectedBytes(): number {
+    return this.pipeline.model.checkpoint.bytes;
+  }
+
+  async dispose(): Promise<void> {
+    await this.pipeline.dispose();
+  }
+}
+
+/** A request that is too large for the memory is the request's fault: the engine that refused it is as good as before. */
+function refusalOf(error: unknown): unknown {
+  const refused =
+    codeOf(error) === "out_of_memory" &&
+    typeof error === "object" &&
+    error !== null &&
+    "subject" in error &&
+    error.subject === REFUSED_SUBJECT;
+  return refused ? new KilnError("memory_exceeded", messageOf(error)) : error;
 }
 
 /** Adds up the progress of a job's pictures, and makes previews now and then. */

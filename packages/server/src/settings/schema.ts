@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { listenSchema } from "./listen.ts";
+import { memorySchema } from "./memory.ts";
 
 /** One setting: what it may be, what it is when nobody says, and why one would change it. */
 export interface Setting<T> {
@@ -102,6 +103,10 @@ export const SETTINGS = {
     "How exactly the networks compute; auto is bfloat16 with OpenVINO and float32 else.",
   ),
   KILN_SLOTS: setting(whole(1, 64), "4", "Jobs that share the denoiser of one engine."),
+  KILN_MEMORY_BUDGET: optional(
+    memorySchema,
+    "Memory that an engine may take, as 24GB or 60%: models beyond it go, least recently used first, and a request that needs more is refused. When unset, models go at 80% of the machine's.",
+  ),
   KILN_LOOKAHEAD: setting(whole(0, 256), "4", "Jobs that a worker holds beyond its slots, so that it can choose among them."),
   KILN_ENGINE_HANG_SECONDS: setting(whole(5, 3600), "300", "An engine with work that says nothing for so long is replaced."),
   KILN_LOCK_SECONDS: setting(whole(2, 600), "30", "A job whose worker is silent for so long goes back to the queue."),
