@@ -1,5 +1,8 @@
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
+import type { JobView } from "./jobs/job-view.ts";
 import { cleanups, expectAllCompleted, folder, QUICK, readAll, submitMany } from "./testing/faults.ts";
 import { startServerProcess } from "./testing/server-process.ts";
 
@@ -43,4 +46,38 @@ test("SIGTERM hands running jobs back, and the next start finishes them", async 
   cleanups.push(() => second.kill());
   await expectAllCompleted(second.url, acknowledged);
   for (const job of await readAll(second.url, acknowledged)) expect(job.attempts).toBe(1);
+});
+
+test("a webhook that was pending when the process died is told after the restart", async () => {
+  const told: string[] = [];
+  let open = false;
+  let refused = 0;
+  const receiver = createServer((request, response) => {
+    request.resume();
+    if (open) told.push(String(request.url));
+    else refused++;
+    response.writeHead(open ? 204 : 503).end();
+  });
+  await new Promise<void>((resolve) => receiver.listen(0, "127.0.0.1", resolve));
+  cleanups.push(() => receiver.close());
+  const { port } = receiver.address() as AddressInfo;
+  const settings = { ...QUICK, KILN_DATA_DIR: folder(), KILN_WEBHOOK_PRIVATE: "true" };
+  const first = await startServerProcess(settings);
+  const webhook = { url: `http://127.0.0.1:${port}/ended` };
+  const response = await fetch(`${first.url}/v1/jobs`, {
+    method: "POST",
+    body: JSON.stringify({ prompt: "x", steps: 1, width: 64, height: 64, webhook }),
+    headers: { "content-type": "application/json" },
+  });
+  const { id } = (await response.json()) as JobView;
+  await expectAllCompleted(first.url, new Set([id]));
+  for (let tries = 0; tries < 400 && refused === 0; tries++) await sleep(50);
+  await sleep(300); // the refusal is recorded
+  await first.kill();
+  open = true;
+  const second = await startServerProcess(settings);
+  cleanups.push(() => second.kill());
+  for (let tries = 0; tries < 400 && told.length === 0; tries++) await sleep(50);
+  await sleep(1500); // longer than the outbox's next look
+  expect(told).toEqual(["/ended"]);
 });

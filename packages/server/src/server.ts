@@ -3,7 +3,6 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import type { FastifyInstance } from "fastify";
 import type { Logger } from "pino";
-import { LOCAL_CALLER } from "./auth/caller.ts";
 import { Keys } from "./auth/keys.ts";
 import { RateLimiter } from "./auth/rate-limiter.ts";
 import { openContentPolicy } from "./content/policy.ts";
@@ -16,7 +15,7 @@ import type { ServerContext } from "./http/dialect.ts";
 import { JobService } from "./jobs/job-service.ts";
 import { Maintenance } from "./jobs/maintenance.ts";
 import { PicturesIn } from "./jobs/pictures-in.ts";
-import { sendWebhook } from "./jobs/webhooks.ts";
+import { WebhookOutbox } from "./jobs/webhook-outbox.ts";
 import { makeLog } from "./metrics/log.ts";
 import { Metrics } from "./metrics/metrics.ts";
 import { Catalogue } from "./models/catalogue.ts";
@@ -203,6 +202,7 @@ async function makeContext(
     settings.KILN_CONTENT_CEILING,
     settings.KILN_CONTENT_RULES !== undefined,
   );
+  let outbox: WebhookOutbox | undefined;
   const jobs = new JobService({
     store,
     queue,
@@ -226,7 +226,10 @@ async function makeContext(
         });
       }
     },
-    onAccepted: () => metrics.requests.inc(),
+    onAccepted(job) {
+      metrics.requests.inc();
+      if (job.request.webhook) outbox?.expect(job.id);
+    },
   });
   closers.push(() => jobs.close());
   if (settings.KILN_ROLE !== "worker") {
@@ -244,6 +247,10 @@ async function makeContext(
     await (foundation.backend.kind === "embedded" ? maintenance.rebuild() : maintenance.reconcile());
     maintenance.start();
     closers.push(() => maintenance.stop());
+    const telling = new WebhookOutbox({ store, jobs, bus, allowPrivate: settings.KILN_WEBHOOK_PRIVATE, log });
+    telling.start();
+    closers.push(() => telling.stop());
+    outbox = telling;
   }
   await jobs.restore();
   const pulls = new Pulls({
@@ -315,27 +322,12 @@ async function startWorker(
       context.jobs.forget(job.id);
       if (status === "completed") metrics.duration.observe(seconds);
       if (status === "failed") metrics.errors.inc();
-      const { webhook } = job.request;
-      if (webhook) void tellWebhook(job.id, webhook, context);
     },
   });
   await worker.start();
   closers.push(() => worker.close(settings.KILN_DRAIN_SECONDS));
   const preload = settings.PRELOAD_MODEL;
   if (preload !== undefined) foundation.bus.publish({ type: "model", action: "load", model: preload });
-}
-
-/** The job as it is recorded; a webhook that is lost with the process is not told again, which docs say. */
-async function tellWebhook(
-  id: string,
-  webhook: { url: string; secret?: string | undefined },
-  { jobs, settings, log }: ServerContext,
-): Promise<void> {
-  try {
-    await sendWebhook(await jobs.get(id, LOCAL_CALLER), webhook, { allowPrivate: settings.KILN_WEBHOOK_PRIVATE, log });
-  } catch (error) {
-    log.warn({ job: id, reason: messageOf(error) }, "a webhook could not be sent");
-  }
 }
 
 async function listen(context: ServerContext, closers: (() => Promise<void> | void)[]): Promise<RunningServer["listeners"]> {

@@ -405,5 +405,7 @@ function asQueued(job: NewJob, born: readonly BornJob[]): JobRow {
     timings: null,
     parameters: null,
     worker: null,
+    webhook_at: null,
+    webhook_tries: 0,
   };
 }

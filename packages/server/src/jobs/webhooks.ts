@@ -3,44 +3,27 @@ import { lookup } from "node:dns";
 import { request as httpRequest, type RequestOptions } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { BlockList, isIP } from "node:net";
-import { setTimeout as sleep } from "node:timers/promises";
-import type { Logger } from "pino";
-import { messageOf } from "../errors.ts";
 import type { JobView } from "./job-view.ts";
-
-export interface WebhookOptions {
-  /** Whether private addresses may be called: for receivers in the operator's own network. */
-  allowPrivate: boolean;
-  log: Logger;
-}
 
 /** One try; a receiver that takes longer is tried again. */
 const TIMEOUT_MILLISECONDS = 10_000;
-const PAUSES_MILLISECONDS = [1000, 5000, 30_000];
 
 /**
- * Tells a job's end to the address that its request named. The body is the job; `X-Kiln-Signature` is the HMAC-SHA256
+ * Tries once to tell a job's end to the address that its request named. The body is the job; `X-Kiln-Signature` is the HMAC-SHA256
  * of `<timestamp>.<body>` with the request's secret. The address is checked when the connection is made, after the
  * name has been looked up, so that a name that changes its meaning in between leads nowhere; redirects are not followed.
+ * Raises AddressRefused, and an Error that says how the receiver failed.
+ *
+ * @param allowPrivate whether private addresses may be called: for receivers in the operator's own network.
  */
 export async function sendWebhook(
   job: JobView,
   { url, secret }: { url: string; secret?: string | undefined },
-  options: WebhookOptions,
-): Promise<boolean> {
+  allowPrivate: boolean,
+): Promise<void> {
   const body = JSON.stringify({ event: `job.${job.status}`, job });
-  for (const pause of [...PAUSES_MILLISECONDS, undefined]) {
-    try {
-      const status = await post(new URL(url), body, headersOf(body, secret), options.allowPrivate);
-      if (status >= 200 && status < 300) return true;
-      throw new Error(`it answered ${status}`);
-    } catch (error) {
-      options.log.warn({ job: job.id, reason: messageOf(error), again: pause !== undefined }, "a webhook was not taken");
-      if (error instanceof AddressRefused || pause === undefined) return false;
-      await sleep(pause);
-    }
-  }
-  return false;
+  const status = await post(new URL(url), body, headersOf(body, secret), allowPrivate);
+  if (status < 200 || status >= 300) throw new Error(`it answered ${status}`);
 }
 
 function headersOf(body: string, secret: string | undefined): Record<string, string> {
@@ -58,7 +41,8 @@ function headersOf(body: string, secret: string | undefined): Record<string, str
   };
 }
 
-class AddressRefused extends Error {}
+/** The address is one that webhooks may not go to; trying again changes nothing. */
+export class AddressRefused extends Error {}
 
 async function post(url: URL, body: string, headers: Record<string, string>, allowPrivate: boolean): Promise<number> {
   const host = url.hostname.replace(/^\[|\]$/g, "");

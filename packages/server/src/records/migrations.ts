@@ -52,4 +52,12 @@ export const MIGRATIONS: Record<string, Migration> = {
       await sql`ALTER TABLE kiln.jobs ADD COLUMN origin jsonb`.execute(db);
     },
   },
+  "003-webhooks": {
+    async up(db: Kysely<unknown>): Promise<void> {
+      await sql`ALTER TABLE kiln.jobs ADD COLUMN webhook_at timestamptz, ADD COLUMN webhook_tries integer NOT NULL DEFAULT 0`.execute(
+        db,
+      );
+      await sql`CREATE INDEX jobs_to_tell ON kiln.jobs (webhook_at) WHERE webhook_at IS NOT NULL`.execute(db);
+    },
+  },
 };

@@ -49,6 +49,9 @@ export interface JobsTable {
   timings: NullableJson<JobTimings>;
   parameters: string | null;
   worker: string | null;
+  /** When the end of the job is to be told next; null where nothing is to be told (any more). */
+  webhook_at: Date | null;
+  webhook_tries: Generated<number>;
   /** The HTTP request that made the job. */
   origin: NullableJson<JobOrigin>;
 }
