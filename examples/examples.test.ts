@@ -63,9 +63,9 @@ describe("examples", () => {
   });
 
   it.skipIf(!tiny || !control)("controlnet follows a picture", async () => {
-    const hint = { width: 64, height: 64, data: new Uint8Array(64 * 64 * 3).fill(200) };
+    const hint = { width: 128, height: 128, data: new Uint8Array(128 * 128 * 3).fill(200) };
     await writeFile(join(folder, "pose.png"), await encodePng(hint));
     await run("controlnet.mjs", tiny ?? "", control ?? "", "pose.png");
-    expect(await sizeOf("controlled.png")).toEqual([64, 64]);
+    expect(await sizeOf("controlled.png")).toEqual([128, 128]);
   });
 });

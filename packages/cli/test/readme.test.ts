@@ -14,7 +14,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { FROM_SOURCES, kiln, root, startKiln } from "./run-kiln.ts";
 
 const README = readFileSync(join(root, "README.md"), "utf8");
-const COMMANDS = [...README.matchAll(/^```bash\n([\s\S]*?)^```$/gm)].flatMap(([, block = ""]) => block.trim().split("\n"));
+const COMMANDS = commandsOf(README);
 const CURLS = [...README.matchAll(/^\| \[?(\w+).*?\| `(curl [^`]+)` \|$/gm)].map(([, api = "", command = ""]) => ({
   api,
   command,
@@ -63,6 +63,20 @@ describe("the README", () => {
       const { code, out } = await kiln(words(generate[0] ?? "").slice(2), folder);
       expect([code, out]).toEqual([0, "house.png\n"]);
       expect(await pictureIn("house.png")).toEqual([256, 256]);
+    },
+    PATIENCE,
+  );
+
+  it(
+    "draws with the commands of docs/cli.md",
+    async () => {
+      const commands = commandsOf(readFileSync(join(root, "docs/cli.md"), "utf8"));
+      expect(commands.length).toBeGreaterThan(3);
+      for (const command of commands) {
+        const { code, err } = await kiln(words(command).slice(2), folder);
+        expect(code, `${command}\n${err}`).toBe(0);
+      }
+      expect(await pictureIn("blue.png")).toEqual([256, 256]);
     },
     PATIENCE,
   );
@@ -153,6 +167,11 @@ describe("the README", () => {
     for (const link of links) expect(readFileSync(join(root, link)).length, link).toBeGreaterThan(0);
   });
 });
+
+/** The lines of a text's blocks for bash. */
+function commandsOf(text: string): string[] {
+  return [...text.matchAll(/^```bash\n([\s\S]*?)^```$/gm)].flatMap(([, block = ""]) => block.trim().split("\n"));
+}
 
 /** A command's words, as a shell takes them apart. */
 function words(command: string): string[] {
