@@ -1,9 +1,15 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { GenerateRequest, Pipeline } from "../src/index.ts";
-import { DEPTH, drawLatents, gradient, KOHYA, LOKR, loadTinyXl, SMALL, TINY_XL, there } from "./tiny-xl.ts";
+import { DEPTH, difference, drawLatents, gradient, KOHYA, LOKR, loadTinyXl, SMALL, TINY_XL, there } from "./tiny-xl.ts";
 
-/** ONNX Runtime on the CPU gives each row of a batch the bits that it has alone, so these tests ask for the same bits. */
-describe.skipIf(!(TINY_XL && KOHYA && LOKR && DEPTH))("a picture does not depend on its neighbours, bit for bit", () => {
+/**
+ * ONNX Runtime on the CPU gives a picture with guidance, which is two rows, the bits that it has alone in any batch: those tests
+ * ask for the same bits. A single row goes through another kernel when it is alone (vector by matrix), whose sums round otherwise:
+ * pictures without guidance are held to `ONE_ROW`, a twentieth of the reference cases' tolerance.
+ */
+const ONE_ROW = 1e-4;
+
+describe.skipIf(!(TINY_XL && KOHYA && LOKR && DEPTH))("a picture does not depend on its neighbours", () => {
   let pipeline: Pipeline;
   const alone = new Map<string, Float32Array>();
 
@@ -16,7 +22,7 @@ describe.skipIf(!(TINY_XL && KOHYA && LOKR && DEPTH))("a picture does not depend
   it("when all are drawn at once", async () => {
     const all = Object.entries(pictures());
     const together = await Promise.all(all.map(([, request]) => drawLatents(pipeline, request)));
-    for (const [i, [name]] of all.entries()) expect(sameBits(together[i], alone.get(name)), name).toBe(true);
+    for (const [i, [name, request]] of all.entries()) expectSame(name, request, together[i], alone.get(name));
   });
 
   it("when the others join at every step of the first, and leave before it", async () => {
@@ -33,7 +39,7 @@ describe.skipIf(!(TINY_XL && KOHYA && LOKR && DEPTH))("a picture does not depend
     const [first] = await pipeline.generate(long, { onProgress: ({ phase }) => phase === "denoising" && join() });
     expect(sameBits(first?.latents.latents, wanted)).toBe(true);
     expect(joined.length).toBe(Object.keys(others).length);
-    for (const [name, latents] of await Promise.all(joined)) expect(sameBits(latents, alone.get(name)), name).toBe(true);
+    for (const [name, latents] of await Promise.all(joined)) expectSame(name, others[name], latents, alone.get(name));
   });
 
   it("and differs from them: no two of these pictures are the same", () => {
@@ -50,6 +56,13 @@ describe.skipIf(!(TINY_XL && KOHYA && LOKR && DEPTH))("a picture does not depend
     }
   });
 });
+
+function expectSame(name: string, request: GenerateRequest | undefined, a: Float32Array = NONE, b: Float32Array = NONE): void {
+  if (request?.guidanceScale === 1) expect(difference(a, b), name).toBeLessThan(ONE_ROW);
+  else expect(sameBits(a, b), name).toBe(true);
+}
+
+const NONE = new Float32Array(0);
 
 function sameBits(a: Float32Array | undefined, b: Float32Array | undefined): boolean {
   return a !== undefined && b !== undefined && Buffer.compare(bytes(a), bytes(b)) === 0;
