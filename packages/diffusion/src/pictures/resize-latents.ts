@@ -10,7 +10,10 @@ interface Planes {
  * A1111's "Latent" upscaler.
  * @returns [channels, size.height, size.width]
  */
-export function resizeBilinear({ latents, height, width }: Planes, size: { readonly height: number; readonly width: number }): Float32Array {
+export function resizeBilinear(
+  { latents, height, width }: Planes,
+  size: { readonly height: number; readonly width: number },
+): Float32Array {
   const channels = latents.length / (height * width);
   const result = new Float32Array(channels * size.height * size.width);
   const rows = samples(height, size.height);
