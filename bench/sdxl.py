@@ -1,0 +1,85 @@
+"""diffusers' side of bench/sdxl.mjs: measures one part and prints one line of JSON.
+
+python bench/sdxl.py FOLDER PART SIZE CALLS PRECISION
+"""
+
+import json
+import os
+import resource
+import sys
+import time
+
+START = float(os.environ["BENCH_START"])
+folder, part, size, calls, precision = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5]
+marks = {}
+
+
+def cpu():
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def mark(name):
+    marks[name] = {"wall": time.time() - START, "cpu": cpu()}
+
+
+import torch  # noqa: E402
+from diffusers import AutoencoderKL, StableDiffusionXLPipeline, UNet2DConditionModel  # noqa: E402
+
+torch.set_num_threads(int(os.environ["BENCH_THREADS"]))
+dtype = getattr(torch, precision)
+mark("imported")
+
+
+class FirstStep(Exception):
+    pass
+
+
+def load():
+    pipe = StableDiffusionXLPipeline.from_pretrained(folder, torch_dtype=dtype)
+    pipe.set_progress_bar_config(disable=True)
+    mark("ready")
+
+    def stop(*_):
+        mark("first step")
+        raise FirstStep
+
+    try:
+        pipe("a red house under a full moon", width=size, height=size, num_inference_steps=20, guidance_scale=5.0, callback_on_step_end=stop)
+    except FirstStep:
+        pass
+
+
+def timed(call):
+    times = []
+    for _ in range(calls + 1):
+        wall, used = time.time(), cpu()
+        call()
+        times.append({"wall": time.time() - wall, "cpu": cpu() - used})
+    marks["first call"] = times[0]
+    marks["calls"] = times[1:]
+
+
+def step():
+    unet = UNet2DConditionModel.from_pretrained(folder, subfolder="unet", torch_dtype=dtype)
+    mark("ready")
+    side = size // 8
+    sample, text = torch.randn(2, 4, side, side, dtype=dtype), torch.randn(2, 77, 2048, dtype=dtype)
+    added = {"text_embeds": torch.randn(2, 1280, dtype=dtype), "time_ids": torch.full((2, 6), float(size), dtype=dtype)}
+    timed(lambda: unet(sample, 500, text, added_cond_kwargs=added))
+
+
+def vae():
+    decoder = AutoencoderKL.from_pretrained(folder, subfolder="vae", torch_dtype=dtype)
+    mark("ready")
+    latents = torch.randn(1, 4, size // 8, size // 8, dtype=dtype)
+    timed(lambda: decoder.decode(latents))
+
+
+with torch.inference_mode():
+    {"load": load, "step": step, "vae": vae}[part]()
+with open("/proc/self/status") as status:
+    lines = dict(line.split(":", 1) for line in status)
+marks["peak"] = int(lines["VmHWM"].split()[0]) * 1024
+marks["anonymous"] = int(lines["RssAnon"].split()[0]) * 1024
+print(json.dumps(marks))
