@@ -48,7 +48,7 @@ export function describe(inspection: Inspection): string {
   if (traits.length > 0) rows.push(["trained", traits.join(", ")]);
   rows.push(["size", `${megabytes(bytes)}, ${tensors} tensors`]);
   for (const { name, parameters, storageTypes } of networks) {
-    rows.push([name.replaceAll("_", " "), `${millions(parameters)} parameters, ${storageTypes.join(", ")}`]);
+    rows.push([readable(name), `${millions(parameters)} parameters, ${storageTypes.join(", ")}`]);
   }
   if (missing.length > 0) rows.push(["missing", missing.join(", ")]);
   if (unknown.count > 0)
@@ -72,6 +72,14 @@ function traitsOf({ inpainting, prediction, zeroTerminalSnr, distilled }: Inspec
   if (zeroTerminalSnr) traits.push("with zero terminal SNR");
   if (distilled) traits.push(`for few steps (${distilled.kind})`);
   return traits;
+}
+
+/** "textEncoder2" as one would say it. */
+function readable(name: string): string {
+  return name
+    .replace(/([a-z])([A-Z])/g, "$1 $2")
+    .replace(/(\D)(\d)$/, "$1 $2")
+    .toLowerCase();
 }
 
 function megabytes(bytes: number): string {
