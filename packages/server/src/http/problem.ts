@@ -27,6 +27,8 @@ export function asServiceError(error: unknown): ServiceError {
     return new ServiceError("unsupported_media_type", "The Content-Type is not one that this address takes.", { cause: error });
   if (status === 404) return new ServiceError("not_found", messageOf(error), { cause: error });
   if (status >= 400 && status < 500) return new ServiceError("malformed", messageOf(error), { cause: error });
+  if (BROKEN_FORM.test(messageOf(error)))
+    return new ServiceError("malformed", "The form ends before it is whole, or is no multipart form.", { cause: error });
   if (
     AWAY.has(code) ||
     /Connection terminated|Connection is closed|timeout exceeded when trying to connect/.test(messageOf(error))
@@ -47,6 +49,9 @@ export function asServiceError(error: unknown): ServiceError {
   }
   return new ServiceError("internal", "Something went wrong inside; the log has it under this request id.", { cause: error });
 }
+
+/** What the multipart parser says of a body that is cut off or garbled; it gives no status and no code. */
+const BROKEN_FORM = /unexpected end of (?:multipart data|form)|Boundary not found|Malformed part header|Missing Content-Type/i;
 
 /** Errors of a server that restarts or cannot be reached: sockets, and PostgreSQL's class 57P. */
 const AWAY = new Set([

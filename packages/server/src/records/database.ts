@@ -53,8 +53,9 @@ async function openEmbedded(folder: string): Promise<Database> {
 }
 
 function openPostgres(url: string): Database {
-  // An idle connection that the server drops is replaced at the next query; without a listener the process would die of it.
-  const watch = (pool: pg.Pool) => pool.on("error", () => {});
+  // A connection that the server drops is replaced at the next query. Without listeners the process would die of it: the
+  // pool's is for idle connections, the client's for those that are lent out and wait for nothing, such as listening ones.
+  const watch = (pool: pg.Pool) => pool.on("error", () => {}).on("connect", (client) => client.on("error", () => {}));
   const pool = watch(new pg.Pool({ connectionString: url, max: POOL_SIZE, keepAlive: true, connectionTimeoutMillis: 10_000 }));
   const queuePool = watch(
     new pg.Pool({

@@ -30,16 +30,18 @@ function readCursor(cursor: string | undefined): { createdAt: Date; id: string }
   return { createdAt, id };
 }
 
+/** Validated by the service, which every face goes through; here it is for the document alone. */
+const requestDocument = z
+  .unknown()
+  .meta(z.toJSONSchema(generationRequestSchema, { io: "input", unrepresentable: "any" }) as Record<string, unknown>);
+
 export const jobRoutes: Route[] = [
   route({
     method: "POST",
     path: "/v1/jobs",
     summary: "Create a job",
     tag: "jobs",
-    // Validated by the service, which every face goes through; here it is for the document alone.
-    body: z
-      .unknown()
-      .meta(z.toJSONSchema(generationRequestSchema, { io: "input", unrepresentable: "any" }) as Record<string, unknown>),
+    body: requestDocument,
     answers: { 202: JOB },
     async handle({ body, caller, context, request, reply }) {
       const job = await context.jobs.submit(body, caller, { idempotencyKey: idempotencyKey(request.headers) });
@@ -52,7 +54,7 @@ export const jobRoutes: Route[] = [
     path: "/v1/jobs/batch",
     summary: "Create several jobs, all or none",
     tag: "jobs",
-    body: z.object({ requests: z.array(z.unknown()).min(1).max(MAX_BATCH_REQUESTS) }),
+    body: z.object({ requests: z.array(requestDocument).min(1).max(MAX_BATCH_REQUESTS) }),
     answers: { 202: { description: "The jobs", schema: z.object({ jobs: z.array(jobSchema) }) } },
     async handle({ body, caller, context, request, reply }) {
       const jobs = await context.jobs.submitAll(body.requests, caller, { idempotencyKey: idempotencyKey(request.headers) });
