@@ -62,7 +62,7 @@ try {
 
 /** One job as clients make them: created, followed to its end, its picture fetched now and then. */
 async function draw(index) {
-  const body = JSON.stringify({ prompt: `job ${index} ${"x".repeat(index % 500)}`, steps: 1, width: 64, height: 64 });
+  const body = JSON.stringify({ prompt: `job ${index} ${"a hill ".repeat(index % 80)}`, steps: 1, width: 64, height: 64 });
   const created = await fetch(`${url}/v1/jobs`, { method: "POST", body, headers: { "content-type": "application/json" } });
   if (created.status !== 202) throw new Error(`a job was answered ${created.status}: ${await created.text()}`);
   const { id } = await created.json();

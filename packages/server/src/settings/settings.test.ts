@@ -59,6 +59,10 @@ test("listeners have hosts, IPv6 too", () => {
   ]);
 });
 
+test("variables of the diffusion library are no misspelt settings", () => {
+  expect(() => loadSettings({ KILN_OPENVINO: "/opt/openvino", KILN_ACCEL_DIR: "/opt/accel" }, folder)).not.toThrow();
+});
+
 test("the description has every setting and no secret", () => {
   const described = describeSettings(loadSettings({ AWS_SECRET_ACCESS_KEY: "hush" }, folder));
   expect(described.map(({ name }) => name)).toEqual(Object.keys(SETTINGS));
