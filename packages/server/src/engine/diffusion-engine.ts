@@ -9,7 +9,7 @@ import {
   PRECISIONS,
   type SchedulerRequest,
 } from "@kiln/diffusion";
-import { codeOf, messageOf } from "../errors.ts";
+import { codeOf } from "../errors.ts";
 import { findScheduler } from "../models/schedulers.ts";
 import type { Priority } from "../records/schema.ts";
 import { memoryOfMachine } from "../settings/memory.ts";
@@ -28,8 +28,6 @@ const PREVIEW_QUALITY = 75;
 const WEIGHTS_PART = 0.8;
 /** The smallest picture that all families draw; one step of it compiles every network. */
 const WARM_UP_SIDE = 64;
-/** A check that fails before anything is done names the field to change; one that fails in the middle has none. */
-const REFUSED_SUBJECT = "width";
 
 /**
  * Draws with @kiln/diffusion. Jobs of one checkpoint share its denoiser's calls.
@@ -101,9 +99,7 @@ class DiffusionEngine implements PictureEngine {
       onProgress: (news: GenerateProgress) => progress.note(news),
     };
     const work = this.#use(job.checkpoint, async (pipeline) => {
-      const pictures = await pipeline.generate(requestOf(job), options).catch((error: unknown) => {
-        throw refusalOf(error);
-      });
+      const pictures = await pipeline.generate(requestOf(job), options);
       for (const [index, { picture, seed }] of pictures.entries()) {
         events.push({
           type: "picture",
@@ -154,17 +150,6 @@ class LoadedModel implements Shelved {
   async dispose(): Promise<void> {
     await this.pipeline.dispose();
   }
-}
-
-/** A request that is too large for the memory is the request's fault: the engine that refused it is as good as before. */
-function refusalOf(error: unknown): unknown {
-  const refused =
-    codeOf(error) === "out_of_memory" &&
-    typeof error === "object" &&
-    error !== null &&
-    "subject" in error &&
-    error.subject === REFUSED_SUBJECT;
-  return refused ? new KilnError("memory_exceeded", messageOf(error)) : error;
 }
 
 /** Adds up the progress of a job's pictures, and makes previews now and then. */
