@@ -19,7 +19,8 @@ function send(message: FromEngine): void {
 
 function failureOf(error: unknown): EngineFailure {
   // With a field to blame it was refused before anything started: the process is sound, and the job must not be tried again.
-  const refused = codeOf(error) === "out_of_memory" && error instanceof Error && "subject" in error && error.subject !== undefined;
+  const refused =
+    codeOf(error) === "out_of_memory" && error instanceof Error && "subject" in error && error.subject !== undefined;
   if (refused) return { code: "invalid_request", message: messageOf(error) };
   return { code: codeOf(error) ?? "backend_failed", message: messageOf(error) };
 }
