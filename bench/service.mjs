@@ -1,13 +1,13 @@
 /**
  * Measures the service around the engine, over HTTP, from a process of its own.
  *
- *   npm run build && node bench/service.mjs [--only queue,overhead,batching,urgent,memory] [--json]
+ *   npm run build && node bench/service.mjs [--only queue,overhead,batching,urgent] [--jobs 3000] [--rounds 3] [--json]
  *
  * queue     accepted jobs a second, and from the request to the first step, on each queue backend (test engine)
  * overhead  what the service adds to a picture at rest: the whole way against the engine process alone (test engine)
  * batching  pictures a minute of the demo checkpoint under 16 clients: KILN_SLOTS jobs in a batch against one at a time
  * urgent    how long an urgent job waits while the demo checkpoint is busy with 16 clients
- * memory    the gateway's memory over 10,000 jobs (test engine)
+ * (bench/gateway-memory.mjs has the memory of the gateway over 10,000 jobs.)
  *
  * PostgreSQL and Redis are started where they are installed. Client, service, engine and database share the machine's cores.
  */
@@ -26,12 +26,14 @@ import { startPostgres, startRedis } from "../packages/server/dist/testing/serve
 
 const { values: options } = parseArgs({
   options: {
-    only: { type: "string", default: "queue,overhead,batching,urgent,memory" },
+    only: { type: "string", default: "queue,overhead,batching,urgent" },
     json: { type: "boolean", default: false },
+    jobs: { type: "string", default: "3000" },
+    rounds: { type: "string", default: "3" },
   },
 });
 
-const ACCEPT_JOBS = 3000;
+const ACCEPT_JOBS = Number(options.jobs);
 const ACCEPT_CLIENTS = 32;
 /** Jobs a second for the time to the first step: far from what the service can take, so that nothing queues. */
 const CALM_RATE = 20;
@@ -39,9 +41,8 @@ const CALM_JOBS = 200;
 const REST_JOBS = 100;
 const BUSY_CLIENTS = 16;
 const BUSY_PICTURES = 16;
-const BUSY_ROUNDS = 3;
+const BUSY_ROUNDS = Number(options.rounds);
 const URGENT_JOBS = 10;
-const MEMORY_JOBS = 10_000;
 const SMALL = { prompt: "a house", steps: 1, width: 64, height: 64 };
 
 /** A service in a process of its own, with a client that hears all its news. */
@@ -337,30 +338,11 @@ async function measureUrgent() {
   };
 }
 
-async function measureMemory() {
-  const service = await Service.start({ KILN_ENGINE: "test", KILN_TEST_ENGINE_STEP_MS: "0" });
-  const rows = [];
-  const look = async (jobs) =>
-    rows.push({
-      jobs,
-      resident_mib: (await service.metric("process_resident_memory_bytes")) / 2 ** 20,
-      heap_mib: (await service.metric("nodejs_heap_size_used_bytes")) / 2 ** 20,
-    });
-  for (let done = 0; done < MEMORY_JOBS; done += 1000) {
-    if (done === 0 || done >= 2000) await look(done);
-    await atOnce(ACCEPT_CLIENTS, 1000, async () => await service.draw(SMALL));
-  }
-  await look(MEMORY_JOBS);
-  await service.stop();
-  return rows;
-}
-
 const measurements = {
   queue: measureQueues,
   overhead: measureOverhead,
   batching: measureBatching,
   urgent: measureUrgent,
-  memory: measureMemory,
 };
 const results = {
   machine: `${cpus()[0]?.model.trim()}, ${availableParallelism()} cores, Node ${process.versions.node}`,
