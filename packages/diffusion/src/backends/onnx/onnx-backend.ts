@@ -42,8 +42,8 @@ function sessionOptions(threads: number): InferenceSession.SessionOptions {
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
     executionMode: "sequential",
-    // "all" would keep a second copy of every convolution's weights, in blocks of channels, and take twice as long to load.
-    graphOptimizationLevel: "extended",
+    // What "extended" fuses wins nothing here and takes longer to find; "all" keeps another copy of each convolution's weights.
+    graphOptimizationLevel: "basic",
     // A plan of one block for all activations is made anew for each size, and kept beside the memory that is in use already.
     enableMemPattern: false,
     logSeverityLevel: 3,
