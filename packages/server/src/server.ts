@@ -6,6 +6,7 @@ import type { Logger } from "pino";
 import { Keys } from "./auth/keys.ts";
 import { RateLimiter } from "./auth/rate-limiter.ts";
 import { openContentPolicy } from "./content/policy.ts";
+import { preloadTarget } from "./dialects/depth/health.ts";
 import { EngineSupervisor } from "./engine/supervisor.ts";
 import { messageOf, ServiceError } from "./errors.ts";
 import type { EventBus } from "./events/bus.ts";
@@ -326,7 +327,8 @@ async function startWorker(
   });
   await worker.start();
   closers.push(() => worker.close(settings.KILN_DRAIN_SECONDS));
-  const preload = settings.PRELOAD_MODEL;
+  // Not before the worker listens; the setting may hold one of the depth contract's names.
+  const preload = preloadTarget(context) ?? settings.PRELOAD_MODEL;
   if (preload !== undefined) foundation.bus.publish({ type: "model", action: "load", model: preload });
 }
 

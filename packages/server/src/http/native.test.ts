@@ -185,7 +185,7 @@ test("bodies that are no requests are refused as such", async () => {
   expect(await post("null")).toBe(422);
   expect(await post("x", "text/plain")).toBe(415);
   expect(await post('{"prompt":"x","__proto__":{"admin":true}}')).toBe(400);
-  expect(await post(`${"[".repeat(100_000)}${"]".repeat(100_000)}`)).toBe(422);
+  expect(await post(`${"[".repeat(100_000)}${"]".repeat(100_000)}`)).toBe(400);
   for (const path of [
     "/v1/jobs/%00",
     "/v1/images/%00",

@@ -3,7 +3,7 @@ import type { Dialect } from "../../http/dialect.ts";
 import { parseFields, sendDetail } from "../field-errors.ts";
 import { controlModel, listModels } from "./control.ts";
 import { generate } from "./generate.ts";
-import { Health, preloadTarget } from "./health.ts";
+import { Health } from "./health.ts";
 import { DEPTH_FIELDS, depthRequestSchema } from "./request.ts";
 
 const name = z.string().min(1).max(200);
@@ -34,10 +34,5 @@ export const depth: Dialect = {
       const { model_key } = parseFields(unloadQuery, request.query, "query");
       return await controlModel("unload", model_key, request.caller, context);
     });
-
-    // The setting may hold one of the contract's names, which mean nothing elsewhere.
-    const target = preloadTarget(context);
-    if (target !== undefined && target !== context.settings.PRELOAD_MODEL)
-      context.bus.publish({ type: "model", action: "load", model: target });
   },
 };
