@@ -6,6 +6,7 @@ import { openSafetensors } from "../checkpoint/safetensors.ts";
 import { DEFAULT_MAX_ROWS } from "../denoise/denoiser.ts";
 import type { Slot } from "../denoise/slot.ts";
 import { KilnError } from "../errors.ts";
+import type { WeightedAdapter } from "../networks/adapter-stack.ts";
 import { PIXELS_PER_LATENT } from "../networks/control-network.ts";
 import { resizeLanczos } from "../pictures/lanczos.ts";
 import { tensorToPictures } from "../pictures/picture-tensor.ts";
@@ -160,11 +161,10 @@ export class Pipeline {
     loras: readonly (OpenedAdapter & { request: LoraRequest })[],
   ): Promise<Extras> {
     return {
-      unetAdapters: loras.map(({ adapter, request: { weight = 1 } }) => ({ adapter, weight })),
-      textAdapters: loras.map(({ adapter, request: { weight = 1, textEncoderWeight = weight } }) => ({
-        adapter,
-        weight: textEncoderWeight,
-      })),
+      unetAdapters: acting(loras.map(({ adapter, request: { weight = 1 } }) => ({ adapter, weight }))),
+      textAdapters: acting(
+        loras.map(({ adapter, request: { weight = 1, textEncoderWeight = weight } }) => ({ adapter, weight: textEncoderWeight })),
+      ),
       inversions: await Promise.all(
         embeddings.map(({ file, token }) => this.#inversions.get(`${file}\n${token ?? ""}`, () => openInversion(file, token))),
       ),
@@ -215,6 +215,11 @@ async function drawPasses(
   }
   if (!made) throw new Error("there was no pass");
   return made;
+}
+
+/** A weight of zero is no adapter: the plain network draws, to the same bits. */
+function acting(adapters: readonly WeightedAdapter[]): readonly WeightedAdapter[] {
+  return adapters.filter(({ weight }) => weight !== 0);
 }
 
 /** A refiner has its own layers: adapters and embeddings of the base mean nothing to it. */
