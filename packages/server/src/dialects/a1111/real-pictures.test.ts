@@ -9,8 +9,8 @@ import { startTestServer, type TestServer } from "../../testing/start-test-serve
 const places = ["../../../../../../shared/reference/checkpoints", "../../../../diffusion/fixtures/reference/checkpoints"];
 const checkpoints = places.map((place) => fileURLToPath(new URL(place, import.meta.url))).find((path) => existsSync(path));
 
-/** A Python that has the package webuiapi: KILN_PYTHON, or the machine's own. */
-const python = process.env.KILN_PYTHON ?? "python3";
+/** A Python that has the package webuiapi: WEBUIAPI_PYTHON, or the machine's own. */
+const python = process.env.WEBUIAPI_PYTHON ?? "python3";
 const hasClient = (() => {
   try {
     execFileSync(python, ["-c", "import webuiapi"], { stdio: "ignore" });
