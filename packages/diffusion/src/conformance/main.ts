@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { REFERENCE_FOLDERS } from "../testing/reference.ts";
 import { backendOpener } from "./backends.ts";
-import { reducedPrecisionJudge } from "./reduced-precision.ts";
+import { REDUCED_PRECISIONS, reducedPrecisionJudge } from "./reduced-precision.ts";
 import { type CaseResult, runConformance } from "./run-conformance.ts";
 
 const USAGE = `npm run conformance -- [FOLDER] [--kind KIND] [--name PART] [--backend onnx] [--precision float32]
@@ -14,8 +14,8 @@ project is taken where it is there, else the project's own part.
   --kind KIND       cases of this kind alone (pipeline, scheduler, unet, ...)
   --name PART       cases alone whose names hold PART
   --backend NAME    what runs the networks (onnx, openvino)
-  --precision NAME  what the networks compute in (float32, bfloat16); in bfloat16 each network's relative error is held
-                    against torch's own in bfloat16, at most 1.5 times that, and whole pictures are drawn but not judged
+  --precision NAME  what the networks compute in (float32, bfloat16, float16); below float32 each network's relative error is
+                    held against torch's own in that precision, at most 1.5 times that; whole pictures are drawn but not judged
 `;
 
 /**
@@ -37,7 +37,8 @@ export async function main(args: readonly string[], write: (text: string) => voi
     const folder = options.folder ?? REFERENCE_FOLDERS.find((path) => existsSync(path));
     if (folder === undefined) throw new Error(`there is no reference: ${REFERENCE_FOLDERS.join(" or ")}`);
     const openBackend = backendOpener(options.backend, options.precision);
-    const judge = options.precision === "bfloat16" ? { judge: reducedPrecisionJudge() } : {};
+    const reduced = REDUCED_PRECISIONS.find((precision) => precision === options.precision);
+    const judge = reduced === undefined ? {} : { judge: reducedPrecisionJudge(reduced) };
     for await (const result of runConformance({ folder, openBackend, kind: options.kind, name: options.name, ...judge })) {
       counts[result.outcome]++;
       write(`${line(result)}\n`);

@@ -11,20 +11,26 @@ const MEASURED = ["output", "decoded", "prompt_embeds"];
 /** Kinds that compute without networks, or whose networks are judged by their own cases. */
 const EXACT_KINDS = new Set(["random", "scheduler"]);
 
-/** Relative L2 errors of torch in bfloat16, by case: bench/torch-bfloat16-errors.py makes them. */
-function torchErrors(): ReadonlyMap<string, number> {
-  const path = new URL("../../fixtures/torch-bfloat16-errors.json", import.meta.url);
+/** Precisions in which torch's own errors were measured. */
+export const REDUCED_PRECISIONS = ["bfloat16", "float16"] as const;
+export type ReducedPrecision = (typeof REDUCED_PRECISIONS)[number];
+
+/** Relative L2 errors of torch in a precision, on a CPU, by case: bench/torch-errors.py makes them. */
+function torchErrors(precision: ReducedPrecision): ReadonlyMap<string, number> {
+  const path = new URL(`../../fixtures/torch-${precision}-errors.json`, import.meta.url);
   const errors: Record<string, number> = JSON.parse(readFileSync(path, "utf8"));
   return new Map(Object.entries(errors));
 }
 
 /**
- * Judges cases in bfloat16: the relative L2 error of a network's answer, beside torch's own in bfloat16 for that case, or the largest
- * of its kind where torch was not measured. What has no network is held to its own tolerance; whole pictures are not judged, for
+ * Judges cases in a reduced precision: the relative L2 error of a network's answer, beside torch's own in that precision for that case,
+ * or the largest of its kind where torch was not measured. What has no network is held to its own tolerance; whole pictures are not judged, for
  * rounding at every step leads them elsewhere.
  */
-export function reducedPrecisionJudge(): (file: CaseFile, produced: ProducedTensors, kind: string, name: string) => Comparison {
-  const errors = torchErrors();
+export function reducedPrecisionJudge(
+  precision: ReducedPrecision,
+): (file: CaseFile, produced: ProducedTensors, kind: string, name: string) => Comparison {
+  const errors = torchErrors(precision);
   return (file, produced, kind, name) => {
     if (EXACT_KINDS.has(kind)) return compare(file, produced);
     const measured = MEASURED.find((tensor) => countedTensors(file).includes(tensor));

@@ -1,35 +1,42 @@
-"""The error that torch itself makes in bfloat16, for each network case of a reference folder.
+"""The error that torch itself makes in a reduced precision, for each network case of a reference folder.
 
-    python bench/torch-bfloat16-errors.py ../shared/reference packages/diffusion/fixtures/torch-bfloat16-errors.json
+    python bench/torch-errors.py bfloat16 ../shared/reference packages/diffusion/fixtures/torch-bfloat16-errors.json
+    python bench/torch-errors.py float16 ../shared/reference packages/diffusion/fixtures/torch-float16-errors.json [--device cuda]
 
-Writes {case: relative L2 error against the case's float32 answer}. The conformance runner holds Kiln's bfloat16 beside these numbers.
-Needs torch, diffusers and transformers (bench/reference-environment.sh).
+Writes {case: relative L2 error against the case's float32 answer}. The conformance runner holds Kiln's error in that precision beside
+these numbers. Needs torch, diffusers and transformers (bench/reference-environment.sh).
 """
 
+import argparse
 import json
 import pathlib
-import sys
 import warnings
 
 import torch
-from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
+from diffusers import AutoencoderKL, AutoencoderTiny, ControlNetModel, UNet2DConditionModel
 from safetensors import safe_open
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 warnings.filterwarnings("ignore")
-reference, out = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
-checkpoints, half = reference / "checkpoints", torch.bfloat16
+parser = argparse.ArgumentParser()
+parser.add_argument("precision", choices=["bfloat16", "float16"])
+parser.add_argument("reference", type=pathlib.Path)
+parser.add_argument("out", type=pathlib.Path)
+parser.add_argument("--device", default="cpu")
+options = parser.parse_args()
+checkpoints, half, device = options.reference / "checkpoints", getattr(torch, options.precision), options.device
 loaded = {}
 
 
 def network(cls, folder):
     if folder not in loaded:
-        loaded[folder] = cls.from_pretrained(folder, torch_dtype=half).eval()
+        loaded[folder] = cls.from_pretrained(folder, torch_dtype=half).eval().to(device)
     return loaded[folder]
 
 
 def relative(actual, expected):
-    return float((actual.float() - expected.float()).norm() / expected.float().norm())
+    expected = expected.float().to(device)
+    return float((actual.float() - expected).norm() / expected.norm())
 
 
 def unet_arguments(x):
@@ -56,13 +63,17 @@ def vae(case, x):
     return net.decode(x["latent"].to(half)).sample, x["decoded"]
 
 
+def vae_tiny(case, x):
+    return network(AutoencoderTiny, checkpoints / case["checkpoint"]).decode(x["latent"].to(half)).sample, x["decoded"]
+
+
 def text_encoder(case, x):
     folder, states, pooled = checkpoints / case["checkpoint"], [], None
     for part, cls in (("", CLIPTextModel), ("_2", CLIPTextModelWithProjection)):
         if not (folder / f"text_encoder{part}").exists():
             continue
         tokenizer = CLIPTokenizer.from_pretrained(folder / f"tokenizer{part}")
-        ids = torch.tensor([tokenizer(case["prompt"], padding="max_length", max_length=77, truncation=True).input_ids])
+        ids = torch.tensor([tokenizer(case["prompt"], padding="max_length", max_length=77, truncation=True).input_ids], device=device)
         result = network(cls, folder / f"text_encoder{part}")(ids, output_hidden_states=True)
         states.append(result.hidden_states[-2 if case["clip_skip"] is None else -(case["clip_skip"] + 2)])
         pooled = getattr(result, "text_embeds", None)
@@ -73,16 +84,16 @@ def text_encoder(case, x):
 
 errors = {}
 with torch.no_grad():
-    for kind, run in (("unet", unet), ("controlnet", controlnet), ("vae", vae), ("text_encoder", text_encoder)):
-        for path in sorted((reference / "cases" / kind).glob("*.safetensors")):
+    for kind, run in (("unet", unet), ("controlnet", controlnet), ("vae", vae), ("vae_tiny", vae_tiny), ("text_encoder", text_encoder)):
+        for path in sorted((options.reference / "cases" / kind).glob("*.safetensors")):
             with safe_open(path, "pt") as f:
                 case = json.loads(f.metadata()["case"])
-                x = {name: f.get_tensor(name) for name in f.keys()}
+                x = {name: f.get_tensor(name).to(device) for name in f.keys()}
             try:
                 answer = run(case, x)
             except OSError:
                 continue  # a checkpoint that is a single file here
             if answer is not None:
                 errors[f"{kind}/{path.stem}"] = relative(*answer)
-out.write_text(json.dumps(errors, indent=1) + "\n")
+options.out.write_text(json.dumps(errors, indent=1) + "\n")
 print(len(errors), "cases")
