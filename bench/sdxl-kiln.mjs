@@ -1,14 +1,19 @@
 /**
  * Kiln's side of bench/sdxl.mjs: measures one part and prints one line of JSON.
  *
- *   node bench/sdxl-kiln.mjs FOLDER PART SIZE CALLS WEIGHTS
+ *   node bench/sdxl-kiln.mjs FOLDER PART SIZE CALLS ENGINE
  */
 import { readFileSync } from "node:fs";
-import { DiffusionModel, onnxBackend, Pipeline } from "../packages/diffusion/dist/index.js";
+import { chooseBackend, DiffusionModel, onnxBackend, Pipeline } from "../packages/diffusion/dist/index.js";
 
-const [folder, part, sizeText, callsText, weights] = process.argv.slice(2);
+const [folder, part, sizeText, callsText, engine] = process.argv.slice(2);
 const [size, calls] = [Number(sizeText), Number(callsText)];
-const backend = onnxBackend({ threads: Number(process.env.BENCH_THREADS), weights });
+const threads = Number(process.env.BENCH_THREADS);
+const backend = {
+  kiln: () => onnxBackend({ threads, weights: "mapped" }),
+  resident: () => onnxBackend({ threads, weights: "resident" }),
+  openvino: () => chooseBackend({ device: "openvino", threads }).backend,
+}[engine]();
 const marks = {};
 
 const cpu = () => {
@@ -71,7 +76,18 @@ async function vae() {
   await timed(() => autoencoder.decode(latents, side, side));
 }
 
-await { load, step, vae }[part]();
+async function picture(steps, guidanceScale) {
+  const pipeline = await Pipeline.load(folder, { backend });
+  await pipeline.model.predictor.warmUp();
+  mark("ready");
+  const request = { prompt: "a red house under a full moon", width: size, height: size, steps, guidanceScale, seed: 1 };
+  await timed(async () => {
+    const [drawn] = await pipeline.generate(request);
+    await drawn.encode("png");
+  });
+}
+
+await { load, step, vae, picture: () => picture(20, 5), fewsteps: () => picture(4, 1) }[part]();
 const status = readFileSync("/proc/self/status", "utf8");
 const kibibytes = (name) => Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)?.[1]) * 1024;
 marks.peak = kibibytes("VmHWM");

@@ -5,11 +5,13 @@
  *   node bench/make-checkpoint.mjs /tmp/sdxl-random
  *   PYTHON=$(bench/reference-environment.sh /tmp/reference-environment)
  *   node bench/sdxl.mjs /tmp/sdxl-random --python $PYTHON [--only load,cold,step256,step512,step1024,vae512,vae1024]
- *        [--engines kiln,resident,float32,bfloat16] [--repeats 3] [--calls 2] [--threads N] [--load-size 128] [--json FILE]
+ *        [--engines kiln,resident,openvino,float32,bfloat16,bfloat16-last,bfloat16-compiled] [--repeats 3] [--calls 2] [--threads N] [--load-size 128] [--json FILE]
  *
  * Every measurement is a process of its own; the engines take turns, `--repeats` times, and the least of each number counts.
  * `load` is from the start of the process to the end of the first step, imports and text encoders included; `cold` is the same
- * with the page cache dropped before (root only). `kiln` is Kiln's default, `resident` keeps the weights as float32 in memory.
+ * with the page cache dropped before (root only). `picture512` is a whole picture in 20 steps with guidance, `fewsteps1024` one in
+ * 4 steps without, each from the prompt to the PNG. `kiln` is ONNX Runtime as Kiln uses it by default, `resident` keeps its weights as
+ * float32 in memory, `openvino` is what `kiln accel install` brings, in bfloat16. The others are diffusers: see bench/sdxl.py.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, writeFileSync } from "node:fs";
@@ -57,7 +59,7 @@ for (const part of options.only.split(",")) {
 }
 
 function isKiln(engine) {
-  return engine === "kiln" || engine === "resident";
+  return ["kiln", "resident", "openvino"].includes(engine);
 }
 
 /** One process; undefined where it failed. */
@@ -66,8 +68,7 @@ function measure(part, engine) {
   if (kind === "cold") dropCaches();
   const size = digits || options["load-size"];
   const script = fileURLToPath(new URL(isKiln(engine) ? "./sdxl-kiln.mjs" : "./sdxl.py", import.meta.url));
-  const setting = engine === "kiln" ? "mapped" : engine;
-  const args = [script, folder, kind === "cold" ? "load" : kind, size, options.calls, setting];
+  const args = [script, folder, kind === "cold" ? "load" : kind, size, options.calls, engine];
   const env = { ...process.env, BENCH_START: `${Date.now() / 1000}`, BENCH_THREADS: options.threads };
   const { status, stdout, stderr } = spawnSync(isKiln(engine) ? process.execPath : options.python, args, {
     env,
