@@ -10,7 +10,7 @@ const CONTRIB_OPSET = 1;
 export const CONTRIB_DOMAIN = "com.microsoft";
 
 /** onnx.TensorProto.DataType. */
-const DATA_TYPE: Readonly<Record<StorageType, number>> = {
+export const DATA_TYPE: Readonly<Record<StorageType, number>> = {
   float32: 1,
   uint8: 2,
   int32: 6,
@@ -70,8 +70,8 @@ export class ModelWriter {
     this.#graph.message(11, valueInfo(name, type, shape));
   }
 
-  output(name: string, type: StorageType): void {
-    this.#graph.message(12, valueInfo(name, type, undefined));
+  output(name: string, type: StorageType, shape?: readonly (number | string)[]): void {
+    this.#graph.message(12, valueInfo(name, type, shape));
   }
 
   /** Gives a value a name of its own choosing, as graph outputs need. */
@@ -94,6 +94,20 @@ export class ModelWriter {
     const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
     const name = this.fresh();
     this.#initializer(name, "float32", shape, (tensor) => tensor.bytes(9, bytes));
+    return name;
+  }
+
+  /** An inline tensor of any type, as its bytes. */
+  inline(type: StorageType, shape: readonly number[], bytes: Uint8Array): string {
+    const name = this.fresh();
+    this.#initializer(name, type, shape, (tensor) => tensor.bytes(9, bytes));
+    return name;
+  }
+
+  /** A tensor that is no part of the model: the session is given it by its name. */
+  given(type: StorageType, shape: readonly number[]): string {
+    const name = this.fresh();
+    this.#initializer(name, type, shape, () => undefined);
     return name;
   }
 
