@@ -1,5 +1,7 @@
 import type { Graph, Node, NodeOf, OpName, Value } from "../../graph/graph.ts";
-import { CONTRIB_DOMAIN, ModelWriter } from "./model-proto.ts";
+import { attentionAsProducts } from "./attention-products.ts";
+import { CPU_DIALECT, type OnnxDialect } from "./dialect.ts";
+import { CONTRIB_DOMAIN, DATA_TYPE, ModelWriter } from "./model-proto.ts";
 import { isMapped, type WeightPolicy, weightBytesOf } from "./weight-policy.ts";
 
 /** The model as ONNX Runtime takes it, and the memory that its weights will take. */
@@ -11,14 +13,16 @@ export interface LoweredGraph {
 /** x sigmoid(alpha x): QuickGelu's alpha (Hendrycks and Gimpel, arXiv 1606.08415); with 1 it is SiLU. */
 const QUICK_GELU_ALPHA = 1.702;
 const SILU_ALPHA = 1;
+/** Height and width of an image [N, C, H, W]. */
+const PICTURE_AXES = { axes: [2, 3] } as const;
 
 /**
- * Writes a graph as an ONNX model in float32, channels first: ONNX's own ops, and those of ONNX Runtime's that every CPU has.
- * Weights stay in their files, in their storage type; a Cast stands behind each that is not float32, which runs when the
- * session is created (`resident`) or at every call (`mapped`, see `isMapped`).
+ * Writes a graph as an ONNX model, channels first: ONNX's own ops, and those of ONNX Runtime's that the provider has (`dialect`).
+ * Weights stay in their files, in their storage type; a Cast stands behind each that is not what the network computes in, which
+ * runs when the session is created (`resident`) or at every call (`mapped`, see `isMapped`).
  */
-export function lowerToOnnx(graph: Graph, policy: WeightPolicy = "mapped"): LoweredGraph {
-  const lowering = new Lowering(graph.name, policy);
+export function lowerToOnnx(graph: Graph, policy: WeightPolicy = "mapped", dialect: OnnxDialect = CPU_DIALECT): LoweredGraph {
+  const lowering = new Lowering(graph.name, policy, dialect);
   for (const input of graph.inputs) lowering.input(input.name, input.type, input.shape, input.value);
   // ONNX Runtime runs what was written last as late as it can. Were the casts not first in the file, they would all run
   // ahead of the layers that want them, and every weight would lie in memory as float32 at once.
@@ -35,20 +39,23 @@ class Lowering {
   weightBytes = 0;
   readonly #names = new Map<number, string>();
   readonly #policy: WeightPolicy;
+  readonly #dialect: OnnxDialect;
 
-  constructor(name: string, policy: WeightPolicy) {
+  constructor(name: string, policy: WeightPolicy, dialect: OnnxDialect) {
     this.writer = new ModelWriter(name);
     this.#policy = policy;
+    this.#dialect = dialect;
   }
 
   input(name: string, type: "float32" | "int64", shape: readonly (number | string)[], value: Value): void {
-    this.writer.input(name, type, shape);
-    this.#names.set(value.id, name);
+    this.writer.input(name, type === "int64" ? this.#dialect.indices : type, shape);
+    this.#names.set(value.id, type === "int64" ? name : this.#computed(name));
   }
 
   output(name: string, value: Value): void {
+    const computed = this.#name(value);
     this.writer.output(name, "float32");
-    this.writer.rename(this.#name(value), name);
+    this.writer.rename(this.#dialect.element === "float32" ? computed : this.#cast(computed, "float32"), name);
   }
 
   lower(node: Node): void {
@@ -70,22 +77,39 @@ class Lowering {
     return this.writer.op(type, inputs, attributes, CONTRIB_DOMAIN);
   }
 
+  #cast(x: string, type: OnnxDialect["element"]): string {
+    return this.writer.op("Cast", [x], { to: DATA_TYPE[type] });
+  }
+
+  /** A float32 value in the type that the network computes in. */
+  #computed(x: string): string {
+    const { element } = this.#dialect;
+    return element === "float32" ? x : this.#cast(x, element);
+  }
+
+  #filled(value: number, count: number): string {
+    return this.#computed(this.writer.filled(value, count));
+  }
+
   #sigmoidTimes(x: string, alpha: number): string {
     return this.#contrib("QuickGelu", [x], { alpha: { float: alpha } });
   }
 
   readonly #rules: Rules = {
     weight: ({ attributes: { tensor, shape } }) => {
-      this.weightBytes += weightBytesOf(tensor, this.#policy);
+      this.weightBytes += weightBytesOf(tensor, this.#policy, this.#dialect.element);
       const [rows = 0, columns = 0] = shape;
       const stored = this.writer.stored(tensor, tensor.transposed ? [columns, rows] : shape);
       // A weight that a caller might replace is none that ONNX Runtime may cast ahead of time: nobody does.
       if (isMapped(tensor, this.#policy)) this.writer.input(stored, tensor.type, shape);
-      const cast = tensor.type === "float32" ? stored : this.writer.op("Cast", [stored], { to: 1 });
+      const { element } = this.#dialect;
+      const cast = tensor.type === element ? stored : this.#cast(stored, element);
       return tensor.transposed ? this.writer.op("Transpose", [cast], { perm: [1, 0] }) : cast;
     },
-    constant: ({ attributes: { data, shape } }) => this.writer.floats(data, shape),
-    linear: (_, [x = "", weight = "", bias]) => {
+    constant: ({ attributes: { data, shape } }) => this.#computed(this.writer.floats(data, shape)),
+    linear: (node, inputs) => {
+      if (this.#dialect.linear === "rows") return this.#linearOverRows(node, inputs);
+      const [x = "", weight = "", bias] = inputs;
       const product = this.#contrib("FusedMatMul", [x, weight], { transB: 1 });
       return bias === undefined ? product : this.writer.op("Add", [product, bias]);
     },
@@ -94,8 +118,22 @@ class Lowering {
     groupNorm: (node, inputs) => this.#groupNorm(node, inputs),
     layerNorm: ({ attributes: { epsilon } }, inputs) =>
       this.writer.op("LayerNormalization", inputs, { axis: -1, epsilon: { float: epsilon } }),
-    attention: ({ attributes: { heads, causal } }, inputs) =>
-      this.#contrib("MultiHeadAttention", inputs, { num_heads: heads, unidirectional: causal ? 1 : 0 }),
+    attention: ({ attributes: { heads, causal }, inputs: values }, inputs) => {
+      const headWidth = (values[0]?.channels ?? Number.NaN) / heads;
+      if (this.#dialect.attention({ headWidth, causal }) === "fused")
+        return this.#contrib("MultiHeadAttention", inputs, { num_heads: heads, unidirectional: causal ? 1 : 0 });
+      const [query = "", key = "", value = ""] = inputs;
+      const channels = values[2]?.channels ?? Number.NaN;
+      return attentionAsProducts(this.writer, (x) => this.#computed(x), {
+        query,
+        key,
+        value,
+        heads,
+        headWidth,
+        channels,
+        causal,
+      });
+    },
     geglu: (_, [x = ""]) => {
       const [hidden = "", gate = ""] = this.writer.node("Split", [x], { axis: -1, num_outputs: 2 }, "", 2);
       return this.writer.op("Mul", [hidden, this.#contrib("Gelu", [gate])]);
@@ -107,9 +145,10 @@ class Lowering {
     tanh: (_, inputs) => this.writer.op("Tanh", inputs),
     add: (_, inputs) => this.writer.op("Add", inputs),
     multiply: (_, inputs) => this.writer.op("Mul", inputs),
-    scale: ({ attributes: { factor } }, [x = ""]) => this.writer.op("Mul", [x, this.writer.filled(factor, 1)]),
+    scale: ({ attributes: { factor } }, [x = ""]) => this.writer.op("Mul", [x, this.#filled(factor, 1)]),
     concat: ({ attributes: { axis } }, inputs) => this.writer.op("Concat", inputs, { axis }),
     upsampleLike: (_, [x = "", reference = ""]) => {
+      if (this.#dialect.sizes === "apart") return this.#resize([x, "", "", this.#pictureSize(reference)], PICTURE_AXES);
       const outer = this.writer.op("Shape", [x], { start: 0, end: 2 });
       const sizes = this.writer.op("Concat", [outer, this.#pictureSize(reference)], { axis: 0 });
       return this.#resize([x, "", "", sizes]);
@@ -117,33 +156,64 @@ class Lowering {
     upsample2x: (_, [x = ""]) => this.#resize([x, "", this.writer.floats(new Float32Array([1, 1, 2, 2]), [4])]),
     imageToTokens: (_, [x = ""]) =>
       this.writer.op("Transpose", [this.writer.op("Reshape", [x, this.writer.ints([0, 0, -1])])], { perm: [0, 2, 1] }),
-    tokensToImage: ({ attributes: { channels } }, [x = "", reference = ""]) => {
+    tokensToImage: ({ attributes: { channels }, inputs: values }, [x = "", reference = ""]) => {
+      if (this.#dialect.sizes === "apart" && values[1]?.channels === channels)
+        return this.writer.op("Reshape", [
+          this.writer.op("Transpose", [x], { perm: [0, 2, 1] }),
+          this.writer.op("Shape", [reference]),
+        ]);
       const shape = this.writer.op("Concat", [this.writer.ints([0, channels]), this.#pictureSize(reference)], { axis: 0 });
       return this.writer.op("Reshape", [this.writer.op("Transpose", [x], { perm: [0, 2, 1] }), shape]);
     },
     spread: (_, [x = ""]) => this.writer.op("Unsqueeze", [x, this.writer.ints([2, 3])]),
-    pickToken: (_, [x = "", index = ""]) =>
-      this.writer.op("GatherND", [x, this.writer.op("Unsqueeze", [index, this.writer.ints([1])])], { batch_dims: 1 }),
+    pickToken: ({ output }, [x = "", index = ""]) => {
+      const { writer } = this;
+      if (this.#dialect.indices === "int64")
+        return writer.op("GatherND", [x, writer.op("Unsqueeze", [index, writer.ints([1])])], { batch_dims: 1 });
+      const everyChannel = writer.op("Expand", [
+        writer.op("Reshape", [index, writer.ints([-1, 1, 1])]),
+        writer.ints([1, 1, output.channels]),
+      ]);
+      return writer.op("Reshape", [writer.op("GatherElements", [x, everyChannel], { axis: 1 }), writer.ints([0, -1])]);
+    },
   };
 
   #pictureSize(image: string): string {
     return this.writer.op("Shape", [image], { start: 2, end: 4 });
   }
 
-  #resize(inputs: readonly string[]): string {
+  #resize(inputs: readonly string[], axes: { readonly axes?: readonly number[] } = {}): string {
     return this.writer.op("Resize", inputs, {
       mode: "nearest",
       coordinate_transformation_mode: "asymmetric",
       nearest_mode: "floor",
+      ...axes,
     });
   }
 
-  /** No CPU kernel knows groups: each group becomes one channel of an instance normalisation. */
+  /** Tokens of all pictures as the rows of one matrix. */
+  #linearOverRows({ inputs: values, output }: NodeOf<"linear">, [x = "", weight = "", bias]: readonly string[]): string {
+    const { writer } = this;
+    const [tokens, matrix] = values;
+    const operands = bias === undefined ? [weight] : [weight, bias];
+    if (tokens?.rank === 2) return writer.op("Gemm", [x, ...operands], { transB: 1 });
+    const rows = writer.op("Reshape", [x, writer.ints([-1, matrix?.channels ?? Number.NaN])]);
+    const product = writer.op("Gemm", [rows, ...operands], { transB: 1 });
+    if (output.channels === tokens?.channels) return writer.op("Reshape", [product, writer.op("Shape", [x])]);
+    // The rank of an adapter's matrix is open until a run.
+    const width = Number.isNaN(output.channels)
+      ? writer.op("Shape", [weight], { start: 0, end: 1 })
+      : writer.ints([output.channels]);
+    const shape = writer.op("Concat", [writer.op("Shape", [x], { start: 0, end: 2 }), width], { axis: 0 });
+    return writer.op("Reshape", [product, shape]);
+  }
+
+  /** No kernel outside CUDA knows groups: each group becomes one channel of an instance normalisation. */
   #groupNorm(node: NodeOf<"groupNorm">, [x = "", gamma = "", beta = ""]: readonly string[]): string {
     const { groups, epsilon, silu } = node.attributes;
     const { writer } = this;
     const grouped = writer.op("Reshape", [x, writer.ints([0, groups, -1])]);
-    const normed = writer.op("InstanceNormalization", [grouped, writer.filled(1, groups), writer.filled(0, groups)], {
+    const normed = writer.op("InstanceNormalization", [grouped, this.#filled(1, groups), this.#filled(0, groups)], {
       epsilon: { float: epsilon },
     });
     const image = writer.op("Reshape", [normed, writer.op("Shape", [x])]);

@@ -20,9 +20,10 @@ export function isMapped(tensor: TensorView, policy: WeightPolicy): boolean {
   return QUICKLY_WIDENED.has(tensor.type) && tensor.shape.length > 1;
 }
 
-/** Bytes of a tensor that a session reads: those of a mapped one are the file's own. */
-export function weightBytesOf(tensor: TensorView, policy: WeightPolicy): number {
-  return isMapped(tensor, policy) ? tensor.byteLength : float32Bytes(tensor);
+/** Bytes of a tensor that a session reads: those of a mapped one are the file's own, others are of the type that networks compute in. */
+export function weightBytesOf(tensor: TensorView, policy: WeightPolicy, element: "float32" | "float16" = "float32"): number {
+  if (isMapped(tensor, policy)) return tensor.byteLength;
+  return (float32Bytes(tensor) / BYTES_PER_ELEMENT.float32) * BYTES_PER_ELEMENT[element];
 }
 
 /** Bytes of a tensor that must stay in memory: none of one that is mapped, nor of float32 in a file, which is used in place. */

@@ -1,0 +1,41 @@
+/**
+ * What a provider of ONNX Runtime's has kernels for, where providers differ. The lowering asks this for the few ops that it
+ * writes in more than one way.
+ */
+export interface OnnxDialect {
+  /** What networks compute in. Inputs and outputs are float32 all the same. */
+  readonly element: "float32" | "float16";
+  /** The type in which indices come in: the vocabulary's own, or the one that the device computes with. */
+  readonly indices: "int64" | "int32";
+  /**
+   * `fused`: FusedMatMul. `rows`: Gemm over all rows of all pictures at once. Both read a weight [out, in] as it lies in its
+   * file, so that it is never turned.
+   */
+  readonly linear: "fused" | "rows";
+  /**
+   * How picture sizes reach a Resize or a Reshape. `joined`: whole shapes, put together from parts. `apart`: only what is
+   * a Shape's own answer, where the parts' joining has no kernel.
+   */
+  readonly sizes: "joined" | "apart";
+  /**
+   * `fused`: MultiHeadAttention. `products`: two matrix products with a softmax between them, whose scores [N, heads, T, S] lie
+   * in memory.
+   */
+  attention(shape: AttentionShape): "fused" | "products";
+}
+
+/** What decides which kernel an attention takes. */
+export interface AttentionShape {
+  /** Channels of one head. */
+  readonly headWidth: number;
+  readonly causal: boolean;
+}
+
+/** The CPU provider's: everything has one kernel, in float32. */
+export const CPU_DIALECT: OnnxDialect = {
+  element: "float32",
+  indices: "int64",
+  linear: "fused",
+  sizes: "joined",
+  attention: () => "fused",
+};
