@@ -6,13 +6,16 @@ const NONE: Record<string, never> = {};
 /** Builds a graph, one method for each op of the vocabulary. Shapes: see `Ops`. */
 export class GraphBuilder {
   readonly #name: string;
+  readonly #needsFloat32Range: boolean;
   readonly #nodes: Node[] = [];
   readonly #inputs: GraphInput[] = [];
   readonly #outputs = new Map<string, Value>();
   #ids = 0;
 
-  constructor(name: string) {
+  /** @param needsFloat32Range see `Graph`. */
+  constructor(name: string, { needsFloat32Range = false }: { needsFloat32Range?: boolean } = {}) {
     this.#name = name;
+    this.#needsFloat32Range = needsFloat32Range;
   }
 
   input(name: string, type: "float32" | "int64", shape: readonly (number | string)[]): Value {
@@ -122,7 +125,13 @@ export class GraphBuilder {
   }
 
   build(): Graph {
-    return { name: this.#name, nodes: this.#nodes, inputs: this.#inputs, outputs: this.#outputs };
+    return {
+      name: this.#name,
+      nodes: this.#nodes,
+      inputs: this.#inputs,
+      outputs: this.#outputs,
+      needsFloat32Range: this.#needsFloat32Range,
+    };
   }
 
   #pointwise(op: "silu" | "gelu" | "quickGelu" | "relu" | "tanh" | "upsample2x", x: Value): Value {

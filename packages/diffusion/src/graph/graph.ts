@@ -11,6 +11,8 @@ export interface Graph {
   readonly inputs: readonly GraphInput[];
   /** Output name to value. */
   readonly outputs: ReadonlyMap<string, Value>;
+  /** Whether values leave float16's range: such a network is computed in float32 where others are computed in float16. */
+  readonly needsFloat32Range: boolean;
 }
 
 /** The result of a node. Batch and picture sizes may be open; rank and channels are always known, and checked as a graph is built. */

@@ -98,7 +98,7 @@ export class Autoencoder {
   }
 
   #build(name: string, network: typeof vaeDecoder): Graph {
-    const graph = new GraphBuilder(name);
+    const graph = new GraphBuilder(name, { needsFloat32Range: this.config.forceUpcast });
     const scope = Scope.root(name, graph, this.#weights);
     network(scope, this.config);
     scope.finish();

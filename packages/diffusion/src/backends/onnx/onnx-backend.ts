@@ -1,10 +1,9 @@
 import { availableParallelism } from "node:os";
-import type { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
-import { KilnError } from "../../errors.ts";
-import type { Graph, GraphInput } from "../../graph/graph.ts";
-import type { Tensor } from "../../graph/tensor.ts";
-import type { Backend, CompiledGraph } from "../backend.ts";
+import type { InferenceSession } from "onnxruntime-node";
+import type { Backend } from "../backend.ts";
+import { CPU_DIALECT } from "./dialect.ts";
 import { lowerToOnnx } from "./lower.ts";
+import { openOnnxGraph } from "./onnx-graph.ts";
 import { residentBytesOf, type WeightPolicy } from "./weight-policy.ts";
 
 export interface OnnxBackendOptions {
@@ -20,20 +19,9 @@ export function onnxBackend({ threads = availableParallelism(), weights = "mappe
     name: "ONNX Runtime, CPU, float32",
     precision: "float32",
     residentBytes: (tensor) => residentBytesOf(tensor, weights),
-    async compile(graph: Graph): Promise<CompiledGraph> {
-      const { model, weightBytes } = lowerToOnnx(graph, weights);
-      const runtime = await loadRuntime();
-      const session = await withTypedErrors(graph.name, () => runtime.InferenceSession.create(model, sessionOptions(threads)));
-      return new OnnxGraph(graph, session, weightBytes, runtime);
-    },
+    compile: async (graph) =>
+      openOnnxGraph(graph, lowerToOnnx(graph, weights), { session: sessionOptions(threads), indices: CPU_DIALECT.indices }),
   };
-}
-
-type Runtime = typeof import("onnxruntime-node");
-
-/** Loaded with the first network: whoever imports the package to look at files gets no native code into its process. */
-async function loadRuntime(): Promise<Runtime> {
-  return await import("onnxruntime-node");
 }
 
 function sessionOptions(threads: number): InferenceSession.SessionOptions {
@@ -56,54 +44,4 @@ function sessionOptions(threads: number): InferenceSession.SessionOptions {
       },
     },
   };
-}
-
-class OnnxGraph implements CompiledGraph {
-  readonly inputs: readonly GraphInput[];
-  readonly weightBytes: number;
-  readonly #name: string;
-  readonly #session: InferenceSession;
-  readonly #runtime: Runtime;
-
-  constructor(graph: Graph, session: InferenceSession, weightBytes: number, runtime: Runtime) {
-    this.#name = graph.name;
-    this.inputs = graph.inputs;
-    this.#session = session;
-    this.#runtime = runtime;
-    this.weightBytes = weightBytes;
-  }
-
-  async run(inputs: Readonly<Record<string, Tensor>>): Promise<Record<string, Tensor & { data: Float32Array }>> {
-    const feeds: Record<string, OrtTensor> = {};
-    for (const [name, { type, data, shape }] of Object.entries(inputs)) feeds[name] = new this.#runtime.Tensor(type, data, shape);
-    const results = await withTypedErrors(this.#name, () => this.#session.run(feeds));
-    const outputs: Record<string, Tensor & { data: Float32Array }> = {};
-    for (const [name, { data, dims }] of Object.entries(results)) {
-      if (!(data instanceof Float32Array))
-        throw new KilnError("backend_failed", `ONNX Runtime gave ${name} of ${this.#name} in another type than float32.`);
-      outputs[name] = { type: "float32", shape: dims, data };
-    }
-    return outputs;
-  }
-
-  async dispose(): Promise<void> {
-    await this.#session.release();
-  }
-}
-
-/** Native messages name allocation failures in several ways; all of them mean the same to the user. */
-const OUT_OF_MEMORY = /bad_alloc|failed to allocate|out of memory|bfcarena/i;
-
-async function withTypedErrors<T>(name: string, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    if (OUT_OF_MEMORY.test(message)) {
-      throw new KilnError("out_of_memory", `The ${name} did not fit into memory. Draw a smaller picture or fewer at once.`, {
-        cause: error,
-      });
-    }
-    throw new KilnError("backend_failed", `ONNX Runtime could not run the ${name}: ${message}`, { cause: error });
-  }
 }
