@@ -125,6 +125,29 @@ describe.skipIf(chromium === undefined)("the page", () => {
     await expect.poll(() => source.getAttribute("src")).toMatch(/\/v1\/images\//);
   });
 
+  it("takes the settings over that a picture's file names", async () => {
+    const { page } = await open();
+    await page.getByLabel("Steps, as a number").fill("3");
+    await generate(page, PROMPT);
+    await finished(page);
+    const seed = await parameter(page, "Seed");
+    const bytes = await pictureBytes(page);
+    await page.getByLabel("Prompt", { exact: true }).fill("something else");
+    const choose = page.getByLabel("Choose a picture to start from");
+    await choose.setInputFiles({ name: "plain.png", mimeType: "image/png", buffer: await drawnPicture(page) });
+    const source = page.locator(".source-chosen");
+    await source.waitFor();
+    const use = page.getByRole("button", { name: "Use its settings instead" });
+    expect(await use.count()).toBe(0);
+    await page.getByRole("button", { name: "Start without a picture" }).click();
+    await choose.setInputFiles({ name: "drawn.png", mimeType: "image/png", buffer: bytes });
+    await use.click();
+    expect(await page.getByLabel("Prompt", { exact: true }).inputValue()).toBe(PROMPT);
+    expect(await page.getByLabel("Seed", { exact: true }).inputValue()).toBe(seed);
+    expect(await page.getByLabel("Steps, as a number").inputValue()).toBe("3");
+    expect(await source.count()).toBe(0);
+  });
+
   it("draws several pictures and walks through them with the arrow keys", async () => {
     const { page } = await open();
     await page.getByLabel("Pictures, as a number").fill("3");

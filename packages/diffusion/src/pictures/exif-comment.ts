@@ -7,6 +7,8 @@ const TYPE_LONG = 4;
 const TYPE_UNDEFINED = 7;
 const UNICODE = "UNICODE\0";
 const ASCII = "ASCII\0\0\0";
+/** What writers leave who do not say how they encode, which is UTF-8 in practice. */
+const UNDEFINED = "\0\0\0\0\0\0\0\0";
 /** Directories of real files have some dozens of entries. */
 const MAX_ENTRIES = 512;
 
@@ -51,7 +53,7 @@ export function readExifComment(exif: Uint8Array): string | undefined {
   const comment = tiff.subarray(entry.value, entry.value + entry.count);
   const code = comment.toString("latin1", 0, UNICODE.length);
   const content = comment.subarray(UNICODE.length);
-  if (code === ASCII) return content.toString("utf8").replace(/\0+$/, "");
+  if (code === ASCII || code === UNDEFINED) return content.toString("utf8").replace(/\0+$/, "");
   if (code !== UNICODE) return undefined;
   const even = Buffer.from(content.subarray(0, content.length - (content.length % 2)));
   return (order === "MM" ? even.swap16() : even).toString("utf16le");

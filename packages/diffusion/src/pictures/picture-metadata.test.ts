@@ -44,6 +44,9 @@ describe("Exif comments", () => {
     const block = Buffer.from(exifWithComment("abcd"));
     block.write("ASCII\0\0\0", 44, "latin1");
     expect(readExifComment(block)).toBe("\0a\0b\0c\0d");
+    block.write("\0\0\0\0\0\0\0\0", 44, "latin1");
+    block.write("caf\u00e9\0\0\0", 52, "utf8");
+    expect(readExifComment(block)).toBe("caf\u00e9");
     const little = Buffer.alloc(60);
     little.write("II*\0", 0, "latin1");
     for (const [at, value] of [

@@ -1,35 +1,32 @@
-import { A1111_SCHEDULES, resolveA1111Name } from "@kiln/diffusion";
+import { A1111_SCHEDULES, formatInfotext, resolveA1111Name } from "@kiln/diffusion";
 import type { CompleteRequest } from "./request.ts";
 
 /** The text that describes a picture, in the layout that A1111 writes and its tools read: prompt, negative prompt, settings. */
 export function infotextOf(request: CompleteRequest, seed: string = request.seed): string {
-  const lines = [request.prompt + loraTags(request)];
-  if (request.negative_prompt) lines.push(`Negative prompt: ${request.negative_prompt}`);
   const settings: [string, string | number | undefined][] = [
     ["Steps", request.steps],
     ...samplerOf(request),
     ["CFG scale", request.guidance_scale],
     ["Seed", seed],
     ["Size", `${request.width}x${request.height}`],
-    ["Model", quoted(request.model)],
+    ["Model", request.model],
     // Where 1 is the whole encoder.
     ["Clip skip", request.clip_skip > 0 ? request.clip_skip + 1 : undefined],
     ["Denoising strength", request.image === undefined ? request.hires?.strength : request.strength],
     ["Hires upscale", request.hires?.scale],
     ["Hires upscaler", request.hires?.upscaler],
-    ["Refiner", request.refiner ? quoted(request.refiner.model ?? "default") : undefined],
+    ["Refiner", request.refiner ? (request.refiner.model ?? "default") : undefined],
     ["Refiner switch at", request.refiner?.mode === "ensemble" ? request.refiner.switch_at : undefined],
     ["RNG", request.noise === "philox" ? "NV" : "CPU"],
     [
       "Lora",
       request.loras.length > 0 && request.prompt_syntax === "plain"
-        ? quoted(request.loras.map(({ name, weight }) => `${name}:${weight}`).join(", "))
+        ? request.loras.map(({ name, weight }) => `${name}:${weight}`).join(", ")
         : undefined,
     ],
     ["Version", "Kiln"],
   ];
-  const said = settings.filter(([, value]) => value !== undefined).map(([name, value]) => `${name}: ${value}`);
-  return [...lines, said.join(", ")].join("\n");
+  return formatInfotext({ prompt: request.prompt + loraTags(request), negativePrompt: request.negative_prompt, settings });
 }
 
 /** Sampler and schedule have a name each where A1111's were asked for. */
@@ -49,8 +46,4 @@ function loraTags({ prompt_syntax, loras }: CompleteRequest): string {
   return loras
     .map(({ name, weight, text_encoder_weight: text }) => ` <lora:${name}:${text === undefined ? weight : `${text}:${weight}`}>`)
     .join("");
-}
-
-function quoted(value: string): string {
-  return /[,:\n"]/.test(value) ? JSON.stringify(value) : value;
 }

@@ -149,6 +149,7 @@ export function readUpload(value: unknown): Upload {
     width: number(upload.width) ?? USUAL_SIDE,
     height: number(upload.height) ?? USUAL_SIDE,
     url: text(upload.url) ?? "",
+    request: isRecord(upload.request) ? readRequest(upload.request) : undefined,
   };
 }
 

@@ -88,6 +88,8 @@ export interface Upload {
   readonly width: number;
   readonly height: number;
   readonly url: string;
+  /** What made the picture, where its file says so. */
+  readonly request: GenerationRequest | undefined;
 }
 
 export interface System {

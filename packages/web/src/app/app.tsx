@@ -53,6 +53,7 @@ export function App() {
             problem={studio.problem}
             sending={studio.sending}
             onSubmit={studio.generate}
+            onUseParameters={studio.useParameters}
             onCancel={studio.cancel}
           />
         </aside>

@@ -2,7 +2,14 @@ import { type RefObject, useCallback, useState } from "react";
 import { pictureReferencePath } from "../api/client.ts";
 import { ApiProblem, sentenceOf } from "../api/problem.ts";
 import { type GenerationRequest, isFinished, type Job, type Model } from "../api/types.ts";
-import { type Size, type SourceImage, seedFault, settingsOfPicture, toRequest } from "../features/compose/settings.ts";
+import {
+  type Size,
+  type SourceImage,
+  seedFault,
+  settingsOfPicture,
+  settingsOfRequest,
+  toRequest,
+} from "../features/compose/settings.ts";
 import { clampSide, sizeOfRatio } from "../features/compose/sizes.ts";
 import type { SettingsStore } from "../features/compose/use-settings.ts";
 import { type SourcePicture, useSourcePicture } from "../features/compose/use-source-picture.ts";
@@ -30,6 +37,8 @@ export interface Studio {
   readonly problem: ApiProblem | undefined;
   readonly sending: boolean;
   readonly generate: () => void;
+  /** Puts what made the picture to start from into the form. Absent when its file does not say. */
+  readonly useParameters: (() => void) | undefined;
   /** Absent when the job on the stage is finished, or there is none. */
   readonly cancel: (() => void) | undefined;
   readonly show: (job: Job) => void;
@@ -50,6 +59,7 @@ export function useStudio({ store, catalogue, connection, jobs, notice, prompt, 
     [change, model],
   );
   const source = useSourcePicture(startFrom, connection.report);
+  const described = source.described?.reference === settings.source?.reference ? source.described : undefined;
   const cancel = (job: Job): void => void jobs.cancel(job.id).catch(notice.fail);
   const lookAtStage = (): void => bringIntoView(stage.current);
   // The form scrolls by itself on a desk: "nearest" moves it and the page only as far as the prompt needs.
@@ -75,6 +85,12 @@ export function useStudio({ store, catalogue, connection, jobs, notice, prompt, 
     problem: sender.problem,
     sending: sender.sending,
     generate,
+    useParameters:
+      described &&
+      (() => {
+        replace(settingsOfRequest(described.request));
+        notice.say("The form holds the settings that the picture's file names, with its seed kept.");
+      }),
     cancel: shown !== undefined && !isFinished(shown) ? () => cancel(shown) : undefined,
     show: (job) => {
       jobs.show(job.id);

@@ -116,6 +116,30 @@ test("png-info reads what was drawn", async () => {
   expect((await post(`${API}/png-info`, { image: await flat(8, 8) })).json).toEqual({ info: "", items: {}, parameters: {} });
 });
 
+test.each(["png", "jpeg", "webp"])("png-info reads the parameters of a %s", async (format) => {
+  const words = { prompt: "a fox – 狐, running", negative_prompt: "rain", seed: 42, steps: 2 };
+  const job = (await post("/v1/jobs", { ...words, output: { format } })).json as { id: string };
+  await until(
+    () => get(`/v1/jobs/${job.id}`),
+    ({ status }) => status === "completed",
+  );
+  const file = Buffer.from(await (await fetch(`${server.url}/v1/jobs/${job.id}/result`)).arrayBuffer());
+  expect(await sizeOf(file.toString("base64"))).toMatchObject({ format });
+  const { json } = await post(`${API}/png-info`, { image: file.toString("base64") });
+  const { info, parameters } = json as { info: string; parameters: object };
+  expect(info).toMatch(/^a fox – 狐, running\nNegative prompt: rain\nSteps: 2, /);
+  expect(parameters).toMatchObject({ Seed: "42", Steps: "2" });
+  // Where A1111 and its tools look: Exif's user comment, as UNICODE in the byte order of a big-endian block.
+  if (format !== "png") expect(file.includes(Buffer.from("UNICODE\0\0a\0 \0f", "latin1"))).toBe(true);
+
+  const uploaded = await fetch(`${server.url}/v1/uploads`, {
+    method: "POST",
+    headers: { "content-type": `image/${format}` },
+    body: file,
+  });
+  expect(await uploaded.json()).toMatchObject({ parameters: info, request: { ...words, seed: "42", model: "kiln-test" } });
+});
+
 test("enlarging", async () => {
   const image = await flat(40, 20);
   const single = async (fields: object) => {

@@ -1,6 +1,8 @@
 import type {} from "@fastify/multipart";
+import { readPictureMetadata } from "@kiln/diffusion";
 import { z } from "zod";
 import { ServiceError } from "../../errors.ts";
+import { requestOfInfotext } from "../../jobs/read-infotext.ts";
 import { type Route, route } from "../route.ts";
 import { sendImage } from "../send-image.ts";
 import { idParams } from "./schemas.ts";
@@ -35,7 +37,17 @@ export const imageRoutes: Route[] = [
     tag: "images",
     bodyTypes: ["image/png", "image/jpeg", "image/webp", "multipart/form-data"],
     answers: {
-      201: { description: "The upload", schema: z.object({ id: z.string(), width: z.int(), height: z.int(), url: z.string() }) },
+      201: {
+        description: "The upload; with the request that the picture's own parameters describe, where it carries any",
+        schema: z.object({
+          id: z.string(),
+          width: z.int(),
+          height: z.int(),
+          url: z.string(),
+          parameters: z.string().optional(),
+          request: z.record(z.string(), z.unknown()).optional(),
+        }),
+      },
     },
     async handle({ caller, context, request, reply }) {
       const bytes = request.isMultipart() ? await (await request.file())?.toBuffer() : request.body;
@@ -44,8 +56,17 @@ export const imageRoutes: Route[] = [
           field: "file",
         });
       const { id, width, height } = await context.pictures.store(bytes, caller, "file");
+      const { parameters } = await readPictureMetadata(bytes);
+      const described = parameters === undefined ? undefined : requestOfInfotext(parameters, context.catalogue);
       reply.code(201);
-      return { id, width, height, url: `/v1/uploads/${id}` };
+      return {
+        id,
+        width,
+        height,
+        url: `/v1/uploads/${id}`,
+        ...(parameters === undefined ? {} : { parameters }),
+        ...(described === undefined ? {} : { request: described }),
+      };
     },
   }),
   route({

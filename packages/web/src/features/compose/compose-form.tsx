@@ -23,6 +23,8 @@ export interface ComposeFormProps {
   readonly sending: boolean;
   readonly prompt: RefObject<HTMLTextAreaElement | null>;
   readonly onSubmit: () => void;
+  /** Absent where there is no picture to start from, or its file does not say what made it. */
+  readonly onUseParameters: (() => void) | undefined;
   /** Absent when nothing on the stage can be cancelled. */
   readonly onCancel: (() => void) | undefined;
 }
@@ -70,6 +72,7 @@ export function ComposeForm(props: ComposeFormProps) {
         strengthError={errorOf("strength")}
         onChoose={source.take}
         onRemove={() => change({ source: null })}
+        onUseParameters={props.onUseParameters}
         onStrength={(strength) => change({ strength })}
       />
       <MoreSettings {...props} errorOf={errorOf} />

@@ -82,7 +82,15 @@ export function settingsOfPicture(
   picture: Picture | undefined,
   sourceUrl: (reference: string) => string | undefined,
 ): Settings {
-  const { request } = job;
+  return settingsOfRequest(job.request, picture, sourceUrl);
+}
+
+/** The form that makes the request again, with the seed of `picture` where there is one. */
+export function settingsOfRequest(
+  request: GenerationRequest,
+  picture?: Picture | undefined,
+  sourceUrl: (reference: string) => string | undefined = () => undefined,
+): Settings {
   const seed = picture?.seed ?? request.seed ?? "";
   const url = request.image === undefined ? undefined : sourceUrl(request.image);
   const size = { width: request.width ?? picture?.width, height: request.height ?? picture?.height };

@@ -1,7 +1,7 @@
 import { useRef } from "react";
 import { IconButton } from "../../design/controls/icon-button.tsx";
 import { SliderField } from "../../design/controls/slider-field.tsx";
-import { CloseIcon, PictureIcon } from "../../design/icons.tsx";
+import { CloseIcon, PictureIcon, ReuseIcon } from "../../design/icons.tsx";
 import type { SourceImage } from "./settings.ts";
 import "./source-field.css";
 
@@ -13,12 +13,14 @@ interface SourceFieldProps {
   readonly strengthError: string | undefined;
   readonly onChoose: (picture: File) => void;
   readonly onRemove: () => void;
+  /** Absent where the picture's file does not say what made it. */
+  readonly onUseParameters: (() => void) | undefined;
   readonly onStrength: (strength: number) => void;
 }
 
 /** The picture to start from, if any, and how far to go from it. */
 export function SourceField(props: SourceFieldProps) {
-  const { source, strength, busy, error, strengthError, onChoose, onRemove, onStrength } = props;
+  const { source, strength, busy, error, strengthError, onChoose, onRemove, onUseParameters, onStrength } = props;
   const input = useRef<HTMLInputElement>(null);
   return (
     <div className="source">
@@ -58,6 +60,12 @@ export function SourceField(props: SourceFieldProps) {
               error={strengthError}
               onChange={onStrength}
             />
+            {onUseParameters !== undefined && (
+              <button type="button" className="action" onClick={onUseParameters}>
+                <ReuseIcon />
+                Use its settings instead
+              </button>
+            )}
           </div>
           <IconButton label="Start without a picture" icon={<CloseIcon />} onPress={onRemove} />
         </div>

@@ -1,6 +1,7 @@
 import { useCallback, useEffect, useState } from "react";
 import { uploadPicture } from "../../api/client.ts";
 import { sentenceOf } from "../../api/problem.ts";
+import type { GenerationRequest } from "../../api/types.ts";
 import type { Size, SourceImage } from "./settings.ts";
 
 export interface SourcePicture {
@@ -9,7 +10,16 @@ export interface SourcePicture {
   readonly problem: string | undefined;
   /** True while a file is held over the page. */
   readonly hovering: boolean;
+  /** The last picture given whose file says what made it. */
+  readonly described: DescribedPicture | undefined;
   readonly take: (picture: File) => void;
+}
+
+export interface DescribedPicture {
+  /** `upload:ID` of the picture. */
+  readonly reference: string;
+  /** What made it. */
+  readonly request: GenerationRequest;
 }
 
 const ACCEPTED: readonly string[] = ["image/png", "image/jpeg", "image/webp"];
@@ -21,6 +31,7 @@ export function useSourcePicture(
 ): SourcePicture {
   const [reading, setReading] = useState(false);
   const [problem, setProblem] = useState<string>();
+  const [described, setDescribed] = useState<DescribedPicture>();
 
   const take = useCallback(
     async (picture: File) => {
@@ -31,8 +42,10 @@ export function useSourcePicture(
       setReading(true);
       setProblem(undefined);
       try {
-        const { id, url, width, height } = await uploadPicture(picture);
-        onTaken({ reference: `upload:${id}`, url, width, height }, { width, height });
+        const { id, url, width, height, request } = await uploadPicture(picture);
+        const reference = `upload:${id}`;
+        setDescribed(request && { reference, request });
+        onTaken({ reference, url, width, height }, { width, height });
       } catch (error) {
         setProblem(sentenceOf(error));
         report(error);
@@ -44,7 +57,7 @@ export function useSourcePicture(
   );
 
   const hovering = usePageDrop(take);
-  return { reading, problem, hovering, take };
+  return { reading, problem, hovering, described, take };
 }
 
 function usePageDrop(take: (picture: File) => void): boolean {
