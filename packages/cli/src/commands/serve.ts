@@ -1,5 +1,5 @@
 import { chooseBackend } from "@kiln/diffusion";
-import type { RunningServer, Settings } from "@kiln/server";
+import type { RunningServer, Settings } from "@kiln/server/serve";
 import { Command } from "commander";
 import { whole } from "../arguments.ts";
 
@@ -33,7 +33,7 @@ Examples:
 }
 
 async function serve(options: ServeOptions): Promise<void> {
-  const { closeOnSignals, loadSettings, startServer } = await import("@kiln/server");
+  const { closeOnSignals, loadSettings, startServer } = await import("@kiln/server/serve");
   const settings = loadSettings(environmentOf(options));
   const server = await startServer(settings);
   process.stderr.write(greeting(server, settings));

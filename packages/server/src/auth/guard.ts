@@ -1,9 +1,9 @@
 import type { FastifyRequest } from "fastify";
 import { ServiceError } from "../errors.ts";
-import { isLoopback } from "../settings/listen.ts";
 import { type Caller, LOCAL_CALLER } from "./caller.ts";
 import { credentialOf } from "./credentials.ts";
 import type { Keys } from "./keys.ts";
+import { hostnameOf, ownHost, ownName } from "./own-host.ts";
 
 export interface GuardOptions {
   keys: Keys;
@@ -35,9 +35,7 @@ export async function admit(request: FastifyRequest, options: GuardOptions): Pro
 }
 
 function requireOwnNames(request: FastifyRequest, { hosts, origins }: GuardOptions): void {
-  const own = (name: string) => isLoopback(name) || hosts.includes(name);
-  const host = hostnameOf(`http://${request.headers.host ?? ""}`);
-  if (host === undefined || !own(host)) {
+  if (!ownHost(request.headers.host, hosts)) {
     throw new ServiceError(
       "origin_refused",
       "This server answers to loopback names; add the Host name to KILN_HOSTS, or create an API key.",
@@ -46,15 +44,7 @@ function requireOwnNames(request: FastifyRequest, { hosts, origins }: GuardOptio
   const { origin } = request.headers;
   if (origin === undefined || origins.includes(origin)) return;
   const from = hostnameOf(origin);
-  if (from === undefined || !own(from)) {
+  if (from === undefined || !ownName(from, hosts)) {
     throw new ServiceError("origin_refused", "Pages of this origin may not call this server; add it to KILN_CORS_ORIGINS.");
-  }
-}
-
-function hostnameOf(address: string): string | undefined {
-  try {
-    return new URL(address).hostname.replace(/^\[|\]$/g, "");
-  } catch {
-    return undefined;
   }
 }

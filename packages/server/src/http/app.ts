@@ -13,11 +13,10 @@ import { followRequests } from "../tracing/http-spans.ts";
 import type { ServerContext } from "./dialect.ts";
 import { MAX_JSON_DEPTH, nestsDeeperThan } from "./json-depth.ts";
 import { nativeDialect } from "./native/index.ts";
+import { wantsPage } from "./page-files.ts";
 import { sendProblem } from "./problem.ts";
-import { registerWebPage, sendPage, wantsPage } from "./web-page.ts";
+import { registerWebPage, sendPage } from "./web-page.ts";
 
-/** Time for a whole request to arrive: 64 MB over a slow line, but not for ever. */
-const REQUEST_MILLISECONDS = 300_000;
 /** Parts of a multipart form; the largest contract sends some ten fields and one file. */
 const MAX_FORM_PARTS = 64;
 const MAX_FORM_FIELD_BYTES = 1024 * 1024;
@@ -26,7 +25,7 @@ const MAX_SOCKET_MESSAGE_BYTES = 16 * 1024;
 /** A request id of the caller's is taken over when it is harmless in a log. */
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,100}$/;
 
-/** The application of one listener: its dialect at the root, and what every listener has. */
+/** The application of one listener: its dialect at the root, and what every listener has. A FrontDoor brings it its requests. */
 export async function makeApp(listener: Listener, context: ServerContext): Promise<FastifyInstance> {
   const { settings } = context;
   const logger: FastifyBaseLogger = context.log.child({ listener: `${listener.port}=${listener.dialect}` });
@@ -34,13 +33,11 @@ export async function makeApp(listener: Listener, context: ServerContext): Promi
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: MAX_BODY_BYTES,
-    requestTimeout: REQUEST_MILLISECONDS,
     trustProxy: settings.KILN_TRUST_PROXY,
     genReqId: (request) => {
       const given = request.headers["x-request-id"];
       return typeof given === "string" && REQUEST_ID.test(given) ? given : newId("req");
     },
-    forceCloseConnections: true,
     routerOptions: { maxParamLength: 500, ignoreTrailingSlash: false },
   });
   await app.register(cors, {

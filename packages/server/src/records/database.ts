@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { Kysely, Migrator, PostgresDialect, sql } from "kysely";
-import pg from "pg";
+import type pg from "pg";
 import { EmbeddedPool } from "./embedded-pool.ts";
 import { type FolderLock, lockFolder } from "./folder-lock.ts";
 import { MIGRATIONS } from "./migrations.ts";
@@ -21,7 +21,7 @@ const POOL_SIZE = 10;
 
 /** Opens the embedded database under the data folder, or PostgreSQL where an address is given, and brings its tables up to date. */
 export async function openDatabase(options: { url?: string | undefined; dataDir: string }): Promise<Database> {
-  const database = options.url ? openPostgres(options.url) : await openEmbedded(join(options.dataDir, "database"));
+  const database = options.url ? await openPostgres(options.url) : await openEmbedded(join(options.dataDir, "database"));
   try {
     await migrate(database.records);
   } catch (error) {
@@ -52,7 +52,8 @@ async function openEmbedded(folder: string): Promise<Database> {
   };
 }
 
-function openPostgres(url: string): Database {
+async function openPostgres(url: string): Promise<Database> {
+  const { default: pg } = await import("pg"); // the embedded database does without
   // A connection that the server drops is replaced at the next query. Without listeners the process would die of it: the
   // pool's is for idle connections, the client's for those that are lent out and wait for nothing, such as listening ones.
   const watch = (pool: pg.Pool) => pool.on("error", () => {}).on("connect", (client) => client.on("error", () => {}));

@@ -1,0 +1,36 @@
+import type { Logger } from "pino";
+import type { Settings } from "../settings/schema.ts";
+import { EngineSupervisor } from "./supervisor.ts";
+
+/**
+ * Starts the engine's process as the settings say.
+ * @param onDeath hears of every end of the process that nobody asked for
+ */
+export function startEngine(
+  settings: Settings,
+  log: Logger,
+  onDeath: () => void,
+  closers: (() => Promise<void> | void)[],
+): { supervisor: EngineSupervisor; ready: Promise<unknown> } {
+  const supervisor = new EngineSupervisor({
+    engine: {
+      implementation: settings.KILN_ENGINE,
+      device: settings.KILN_DEVICE,
+      backend: settings.KILN_BACKEND,
+      precision: settings.KILN_PRECISION,
+      slots: settings.KILN_SLOTS,
+      memoryBudget: settings.KILN_MEMORY_BUDGET,
+      stepMilliseconds: settings.KILN_TEST_ENGINE_STEP_MS,
+      tracesTo: settings.OTEL_EXPORTER_OTLP_ENDPOINT,
+    },
+    hangSeconds: settings.KILN_ENGINE_HANG_SECONDS,
+    onLog: (level, message, details) => {
+      if (level === "warn") onDeath();
+      log[level](details ?? {}, message);
+    },
+  });
+  closers.push(() => supervisor.stop());
+  const ready = supervisor.start();
+  ready.catch(() => {}); // it is heard where it is waited for
+  return { supervisor, ready };
+}

@@ -1,0 +1,129 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { Keys } from "./auth/keys.ts";
+import { RateLimiter } from "./auth/rate-limiter.ts";
+import { openContentPolicy } from "./content/policy.ts";
+import type { EngineSupervisor } from "./engine/supervisor.ts";
+import { ServiceError } from "./errors.ts";
+import type { Foundation } from "./foundation.ts";
+import type { ServerContext } from "./http/dialect.ts";
+import { JobService } from "./jobs/job-service.ts";
+import { Maintenance } from "./jobs/maintenance.ts";
+import { WebhookOutbox } from "./jobs/webhook-outbox.ts";
+import { Pulls } from "./models/pull/pulls.ts";
+import { Documents } from "./records/documents.ts";
+import { Usage } from "./records/usage.ts";
+
+/** What every route works with, and the gateway's own work beside the routes. */
+export async function makeContext(
+  foundation: Foundation,
+  supervisor: EngineSupervisor | undefined,
+  closers: (() => Promise<void> | void)[],
+): Promise<ServerContext> {
+  const { settings, log, database, queue, bus, storage, store, pictures, catalogue, presets, metrics, workers } = foundation;
+  const usage = new Usage(database.records);
+  const limiter = new RateLimiter(settings.KILN_RATE_LIMIT);
+  const policy = openContentPolicy(
+    settings.KILN_CONTENT_RULES ?? join(settings.KILN_DATA_DIR, "content-rules.json"),
+    settings.KILN_CONTENT_CEILING,
+    settings.KILN_CONTENT_RULES !== undefined,
+  );
+  let outbox: WebhookOutbox | undefined;
+  const jobs = new JobService({
+    store,
+    queue,
+    bus,
+    storage,
+    catalogue,
+    pictures,
+    operator: {
+      loras: settings.SDXL_LORA_PATH === undefined ? [] : [{ name: settings.SDXL_LORA_PATH, weight: 1 }],
+      metadata: settings.KILN_OUTPUT_METADATA,
+    },
+    presets: presets.presets,
+    maxWaiting: settings.KILN_MAX_WAITING,
+    checkContent: (request, caller) => policy.check(request, caller.contentCeiling),
+    async checkQuota(caller, count) {
+      limiter.take(caller);
+      const quota = caller.quotaPicturesPerDay;
+      if (quota !== undefined && (await usage.picturesToday(caller.owner)) + count > quota) {
+        throw new ServiceError("quota_exceeded", `This key makes at most ${quota} pictures a day; go on tomorrow (UTC).`, {
+          retryAfter: 3600,
+        });
+      }
+    },
+    onAccepted(job) {
+      metrics.requests.inc();
+      if (job.request.webhook) outbox?.expect(job.id);
+    },
+  });
+  closers.push(() => jobs.close());
+  if (settings.KILN_ROLE !== "worker") {
+    const maintenance = new Maintenance({
+      store,
+      queue,
+      bus,
+      jobs,
+      metrics,
+      log,
+      storage,
+      uploads: foundation.uploads,
+      retentionDays: settings.KILN_RETENTION_DAYS,
+    });
+    await (foundation.backend.kind === "embedded" ? maintenance.rebuild() : maintenance.reconcile());
+    maintenance.start();
+    closers.push(() => maintenance.stop());
+    const telling = new WebhookOutbox({ store, jobs, bus, allowPrivate: settings.KILN_WEBHOOK_PRIVATE, log });
+    telling.start();
+    closers.push(() => telling.stop());
+    outbox = telling;
+  }
+  await jobs.restore();
+  const pulls = new Pulls({
+    settings,
+    async refresh() {
+      await catalogue.refresh();
+      bus.publish({ type: "catalogue" });
+      return catalogue.list();
+    },
+    log: (message, details) => log.info(details, message),
+  });
+  closers.push(() => pulls.close());
+  return {
+    pulls,
+    settings,
+    version: readVersion(),
+    startedAt: Date.now(),
+    jobs,
+    pictures,
+    catalogue,
+    presets,
+    keys: new Keys(database.records),
+    usage,
+    documents: new Documents(database.records),
+    workers,
+    storage,
+    bus,
+    metrics,
+    tracing: foundation.tracing,
+    supervisor,
+    async queueCounts() {
+      const { waiting } = await queue.counts();
+      const running = (await workers.alive()).reduce((sum, { state }) => sum + Number(state.running ?? 0), 0);
+      return { waiting: waiting.urgent + waiting.high + waiting.normal, running };
+    },
+    async checkReady() {
+      await queue.counts();
+      await storage.check();
+      const alive = supervisor ? supervisor.isReady : (await workers.alive()).some(({ state }) => state.ready === true);
+      if (!alive) throw new ServiceError("unavailable", "No engine is ready.", { retryAfter: 5 });
+      catalogue.default();
+    },
+    log,
+  };
+}
+
+function readVersion(): string {
+  const parsed: unknown = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
+  return typeof parsed === "object" && parsed !== null && "version" in parsed ? String(parsed.version) : "0";
+}
