@@ -5,7 +5,7 @@ export default defineConfig({
   resolve: { conditions: ["kiln-source"] },
   ssr: { resolve: { conditions: ["kiln-source"] } },
   test: {
-    include: ["packages/*/src/**/*.test.ts", "packages/*/test/**/*.test.ts", "examples/**/*.test.ts"],
+    include: ["packages/*/src/**/*.test.ts", "packages/*/test/**/*.test.ts", "examples/**/*.test.ts", "bench/**/*.test.mjs"],
     // Native libraries and real checkpoints: processes of their own, and time enough on two noisy cores.
     pool: "forks",
     maxWorkers: 2,
