@@ -3,7 +3,7 @@ import type { Backend } from "../backends/backend.ts";
 import { onnxBackend } from "../backends/onnx/onnx-backend.ts";
 import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.ts";
 import { type CheckpointDefaults, readDefaults } from "../checkpoint/defaults.ts";
-import { openControlNet } from "../checkpoint/opened-network.ts";
+import { openControlNet, openVae } from "../checkpoint/opened-network.ts";
 import { Denoiser, type DenoiserOptions } from "../denoise/denoiser.ts";
 import { KilnError } from "../errors.ts";
 import { Autoencoder } from "../networks/autoencoder.ts";
@@ -41,6 +41,7 @@ export class DiffusionModel {
   readonly tinyAutoencoder: TinyAutoencoder | undefined;
   readonly prompts: PromptEncoder;
   readonly denoiser: Denoiser;
+  readonly #autoencoders = new Map<string, Promise<Autoencoder>>();
   readonly #controlNetworks = new Map<string, Promise<ControlNetwork>>();
 
   private constructor(
@@ -92,9 +93,35 @@ export class DiffusionModel {
     return known;
   }
 
+  /**
+   * A VAE that stands in for the checkpoint's own, by its path; opened once. Latents keep the checkpoint's scale, which
+   * is what its UNet has learnt.
+   * @throws KilnError file_*, checkpoint_unknown; adapter_mismatch where it makes other latents than the checkpoint's
+   */
+  autoencoderOf(path: string): Promise<Autoencoder> {
+    const known = this.#autoencoders.get(path) ?? this.#openAutoencoder(path);
+    this.#autoencoders.set(path, known);
+    known.catch(() => this.#autoencoders.delete(path));
+    return known;
+  }
+
   /** Frees the compiled networks. Nothing may be drawing. */
   async dispose(): Promise<void> {
     await this.cache.dispose();
+  }
+
+  async #openAutoencoder(path: string): Promise<Autoencoder> {
+    const { family, configs } = this.checkpoint;
+    const { config, weights } = await openVae(path, { family });
+    const { latentChannels, scalingFactor, shiftFactor, latentsMean, latentsStd } = configs.vae;
+    const isTwin =
+      config.latentChannels === latentChannels && config.blockOutChannels.length === configs.vae.blockOutChannels.length;
+    if (!isTwin) {
+      const message = `The VAE ${path} makes other latents than ${this.checkpoint.path} draws: use one of its architecture.`;
+      throw new KilnError("adapter_mismatch", message, { subject: path });
+    }
+    const scaled = { ...config, scalingFactor, shiftFactor, latentsMean, latentsStd };
+    return new Autoencoder(`${path} VAE`, scaled, weights, this.cache);
   }
 
   async #openControl(path: string): Promise<ControlNetwork> {

@@ -2,6 +2,7 @@ import type { StepProgress } from "../denoise/denoiser.ts";
 import { type NoiseStream, sequentialNoise } from "../denoise/noise-stream.ts";
 import { Slot, type SlotControl } from "../denoise/slot.ts";
 import type { WeightedAdapter } from "../networks/adapter-stack.ts";
+import type { Autoencoder } from "../networks/autoencoder.ts";
 import { PIXELS_PER_LATENT } from "../networks/control-network.ts";
 import type { RowConditioning } from "../networks/noise-predictor.ts";
 import { brownianNoise } from "../random/brownian-tree.ts";
@@ -18,6 +19,8 @@ import { type Given, startFromNoise, startFromPicture, startInpainting } from ".
 /** One go of one model over the pictures of a request. */
 export interface Pass {
   readonly model: DiffusionModel;
+  /** The model's own, or the one that the request names. */
+  readonly autoencoder: Autoencoder;
   readonly request: CompleteRequest;
   readonly plan: RunPlan;
   readonly pictures: LoadedPictures;
@@ -49,9 +52,9 @@ export async function drawPass(pass: Pass, seed: bigint, options: DrawOptions): 
 
 /** One picture of a pass before its first step: conditioning, starting latents, a stream of noise. */
 export async function prepareSlot(pass: Pass, seed: bigint): Promise<Slot> {
-  const { model, request, plan, extras } = pass;
+  const { autoencoder, request, plan, extras } = pass;
   const size = { height: request.height / PIXELS_PER_LATENT, width: request.width / PIXELS_PER_LATENT };
-  const count = model.autoencoder.config.latentChannels * size.height * size.width;
+  const count = autoencoder.config.latentChannels * size.height * size.width;
   const random = createRandom(request.noise ?? "torch-cpu", seed);
 
   const { positive, negative } = await conditioning(pass);
@@ -120,10 +123,8 @@ async function startingLatents(
   { image, mask }: Given,
   draw: () => Float32Array,
 ): ReturnType<typeof startFromPicture> {
-  const { model, request, plan } = pass;
-  if (!image) return startFromNoise(plan, draw);
-  if (!mask) return startFromPicture(model, request, plan, image, draw);
-  return startInpainting(model, request, plan, { image, mask }, draw);
+  if (!image) return startFromNoise(pass.plan, draw);
+  return mask ? startInpainting(pass, { image, mask }, draw) : startFromPicture(pass, image, draw);
 }
 
 async function controlsOf({ model, request, pictures }: Pass): Promise<SlotControl[]> {

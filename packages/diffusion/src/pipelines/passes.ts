@@ -1,3 +1,4 @@
+import type { Autoencoder } from "../networks/autoencoder.ts";
 import { PIXELS_PER_LATENT } from "../networks/control-network.ts";
 import { type CompleteRequest, completeRequest } from "./complete-request.ts";
 import type { DiffusionModel } from "./diffusion-model.ts";
@@ -10,6 +11,7 @@ export type Handover = "start" | "latents" | "enlarged latents" | "enlarged pixe
 /** A pass before its pictures are there. */
 export interface PlannedPass {
   readonly model: DiffusionModel;
+  readonly autoencoder: Autoencoder;
   readonly request: CompleteRequest;
   readonly plan: RunPlan;
   readonly from: Handover;
@@ -22,14 +24,20 @@ const HIRES = { scale: 1.5, strength: { lanczos: 0.35, latent: 0.6 } } as const;
 /**
  * Every pass that a request asks for, in order: the picture; hires fix (enlarge and draw again); the refiner, as an
  * ensemble of experts (the last pass of the base ends early and the refiner goes on) or as a pass of its own.
+ * @param vae takes the place of every model's own: base and refiner draw the same latents.
  */
-export function planPasses(model: DiffusionModel, refiner: DiffusionModel | undefined, request: CompleteRequest): PlannedPass[] {
+export function planPasses(
+  model: DiffusionModel,
+  refiner: DiffusionModel | undefined,
+  request: CompleteRequest,
+  vae?: Autoencoder,
+): PlannedPass[] {
   const { refiner: refine, hires } = request;
   const ensemble = refine && refine.mode !== "pass" ? { denoisingEnd: refine.switchAt ?? REFINER.switchAt } : {};
   const passes: PlannedPass[] = [];
   const add = (owner: DiffusionModel, wanted: CompleteRequest, from: Handover): void => {
     const plan = planRun(wanted, owner.checkpoint, wanted.image !== undefined);
-    passes.push({ model: owner, request: wanted, plan, from });
+    passes.push({ model: owner, autoencoder: vae ?? owner.autoencoder, request: wanted, plan, from });
   };
 
   add(model, { ...request, ...(hires ? {} : ensemble) }, "start");

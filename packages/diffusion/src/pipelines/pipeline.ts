@@ -72,7 +72,8 @@ export class Pipeline {
 
         // 3. Decode.
         progress.decoding();
-        const last = passes.at(-1)?.model ?? this.model;
+        const last = passes.at(-1);
+        if (!last) throw new Error("there was no pass");
         return finish(last, latents, { seed, request: complete, model: this.model, memoryLimit });
       }),
     );
@@ -108,7 +109,8 @@ export class Pipeline {
       sizeOf(pictures.image),
     );
     const refiner = complete.refiner && (await this.#refiner(complete.refiner.model));
-    const passes = planPasses(this.model, refiner, complete);
+    const vae = complete.vae === undefined ? undefined : await this.model.autoencoderOf(complete.vae);
+    const passes = planPasses(this.model, refiner, complete, vae);
     checkFits(
       passes.map((pass) => ({ ...pass.request, model: pass.model, rows: this.#rows(pass.request) })),
       this.#options.memoryLimit,
@@ -227,7 +229,7 @@ const NO_EXTRAS: Extras = { unetAdapters: [], textAdapters: [], inversions: [] }
 
 /** What a pass begins with, from the latents of the one before. */
 async function handOver(
-  { from, model, request: { width, height } }: PlannedPass,
+  { from, model, autoencoder, request: { width, height } }: PlannedPass,
   made: LatentSource,
   memoryLimit: number | undefined,
 ): Promise<LoadedPictures["image"]> {
@@ -236,14 +238,18 @@ async function handOver(
     return { latents: resizeBilinear(made, size), ...size };
   }
   if (from !== "enlarged pixels") return made;
-  const pixels = await decode(model, made, memoryLimit);
+  const pixels = await decode({ model, autoencoder }, made, memoryLimit);
   return resizeLanczos(toPicture(pixels, made), width, height);
 }
 
 /** Whole where memory allows it, else in tiles. */
-function decode(model: DiffusionModel, { latents, height, width }: LatentSource, memoryLimit?: number): Promise<Float32Array> {
+function decode(
+  { model, autoencoder }: Pick<PlannedPass, "model" | "autoencoder">,
+  { latents, height, width }: LatentSource,
+  memoryLimit?: number,
+): Promise<Float32Array> {
   const size = { width: width * PIXELS_PER_LATENT, height: height * PIXELS_PER_LATENT };
-  return model.autoencoder.decode(latents, height, width, decodeTiling(model, size, memoryLimit));
+  return autoencoder.decode(latents, height, width, decodeTiling(model, size, memoryLimit));
 }
 
 function toPicture(pixels: Float32Array, { width, height }: LatentSource): GeneratedPicture["picture"] {
@@ -254,7 +260,7 @@ function toPicture(pixels: Float32Array, { width, height }: LatentSource): Gener
 }
 
 async function finish(
-  drawn: DiffusionModel,
+  last: PlannedPass,
   latents: LatentSource,
   {
     seed,
@@ -263,7 +269,7 @@ async function finish(
     memoryLimit,
   }: { seed: bigint; request: CompleteRequest; model: DiffusionModel; memoryLimit: number | undefined },
 ): Promise<GeneratedPicture> {
-  const pixels = await decode(drawn, latents, memoryLimit);
+  const pixels = await decode(last, latents, memoryLimit);
   const picture = toPicture(pixels, latents);
   return new GeneratedPicture({
     seed,

@@ -19,6 +19,8 @@ export interface GenerateRequest {
   readonly clipSkip?: number;
   /** Textual inversions that the prompts may name. */
   readonly embeddings?: readonly EmbeddingRequest[];
+  /** A VAE in place of the checkpoint's own, for these pictures alone: a file or a folder. */
+  readonly vae?: string;
 
   /** In pixels, multiples of 8. Default: the given picture's size, else the checkpoint's own. */
   readonly width?: number;

@@ -1,4 +1,5 @@
 import type { Inpainting } from "../denoise/slot.ts";
+import type { Autoencoder } from "../networks/autoencoder.ts";
 import type { CompleteRequest } from "./complete-request.ts";
 import type { DiffusionModel } from "./diffusion-model.ts";
 import type { RunPlan } from "./run-plan.ts";
@@ -22,6 +23,14 @@ export interface Start {
   readonly inpainting: Inpainting | undefined;
 }
 
+/** What a pass begins with depends on this part of it. */
+export interface Starting {
+  readonly model: DiffusionModel;
+  readonly autoencoder: Autoencoder;
+  readonly request: CompleteRequest;
+  readonly plan: RunPlan;
+}
+
 /** Draws one tensor of the latents' size from the picture's own stream. */
 type Draw = () => Float32Array;
 
@@ -35,20 +44,15 @@ export function startFromNoise({ scheduler, a1111 }: RunPlan, draw: Draw): Start
  * Image to image (Meng et al., arXiv 2108.01073): the picture's latents with as much noise as the first step expects. The order of
  * the draws is diffusers': the autoencoder's sample first, then the noise.
  */
-export async function startFromPicture(
-  model: DiffusionModel,
-  request: CompleteRequest,
-  plan: RunPlan,
-  image: NonNullable<Given["image"]>,
-  draw: Draw,
-): Promise<Start> {
-  const { scheduler, begin, a1111 } = plan;
+export async function startFromPicture(pass: Starting, image: NonNullable<Given["image"]>, draw: Draw): Promise<Start> {
+  const { autoencoder, request } = pass;
+  const { scheduler, begin, a1111 } = pass.plan;
   if (a1111) {
     // AUTOMATIC1111 samples the autoencoder from a stream that no seed determines; the mean is what it does on average.
-    const clean = "latents" in image ? image.latents : model.autoencoder.scale((await encode(model, request, image.pixels)).mean);
+    const clean = "latents" in image ? image.latents : autoencoder.scale((await encode(pass, image.pixels)).mean);
     return { latents: a1111.start(draw, clean).sample, inpainting: undefined };
   }
-  const clean = await latentsOf(model, request, image, draw);
+  const clean = await latentsOf(pass, image, draw);
   if (request.denoisingStart !== undefined) return { latents: clean, inpainting: undefined };
   return { latents: scheduler.addNoise(clean, draw(), begin), inpainting: undefined };
 }
@@ -58,15 +62,15 @@ export async function startFromPicture(
  * masked picture). The draws are diffusers', in its order, also the one whose result a 4-channel network does not look at.
  */
 export async function startInpainting(
-  model: DiffusionModel,
-  request: CompleteRequest,
-  { scheduler, begin }: RunPlan,
+  pass: Starting,
   { image, mask }: { image: NonNullable<Given["image"]>; mask: GivenMask },
   draw: Draw,
 ): Promise<Start> {
+  const { model, autoencoder, request, plan } = pass;
+  const { scheduler, begin } = plan;
   const nineChannels = model.checkpoint.inpainting;
   const whole = request.strength === 1 && request.denoisingStart === undefined;
-  const clean = nineChannels && whole ? undefined : await latentsOf(model, request, image, draw);
+  const clean = nineChannels && whole ? undefined : await latentsOf(pass, image, draw);
   const noise = draw();
   const latents =
     clean && !whole ? scheduler.addNoise(clean, noise, begin) : noise.map((value) => value * scheduler.initNoiseSigma);
@@ -76,7 +80,7 @@ export async function startInpainting(
         ? image.pixels.map((value, i) => ((mask.pixels[i % mask.pixels.length] ?? 0) < 0.5 ? value : 0))
         : undefined;
     const maskedLatents = visible
-      ? model.autoencoder.sample(await encode(model, request, visible), draw())
+      ? autoencoder.sample(await encode(pass, visible), draw())
       : blank("latents" in image ? image.latents : latents, mask);
     return { latents, inpainting: { mask: mask.latents, keep: undefined, maskedLatents } };
   }
@@ -84,19 +88,13 @@ export async function startInpainting(
   return { latents, inpainting: { mask: mask.latents, keep: { latents: clean ?? latents, noise }, maskedLatents: undefined } };
 }
 
-async function latentsOf(
-  model: DiffusionModel,
-  request: CompleteRequest,
-  image: NonNullable<Given["image"]>,
-  draw: Draw,
-): Promise<Float32Array> {
+async function latentsOf(pass: Starting, image: NonNullable<Given["image"]>, draw: Draw): Promise<Float32Array> {
   if ("latents" in image) return image.latents;
-  return model.autoencoder.sample(await encode(model, request, image.pixels), draw());
+  return pass.autoencoder.sample(await encode(pass, image.pixels), draw());
 }
 
 function encode(
-  { autoencoder }: DiffusionModel,
-  { height, width }: CompleteRequest,
+  { autoencoder, request: { height, width } }: Starting,
   pixels: Float32Array,
 ): ReturnType<typeof autoencoder.encode> {
   return autoencoder.encode(pixels, height, width);
