@@ -62,9 +62,10 @@ function fetchText(port, path, accept) {
   });
 }
 
-async function until(port, path, accept) {
+async function until(child, port, path, accept) {
   const giveUp = performance.now() + GIVE_UP_MILLISECONDS;
   while (performance.now() < giveUp) {
+    if (child.exitCode !== null) throw new Error(`npm start ended with ${child.exitCode}`);
     const { status, text } = await fetchText(port, path, accept);
     if (status === 200) return text;
     await sleep(POLL_MILLISECONDS);
@@ -103,16 +104,16 @@ async function start(folder) {
     row[`${what}_cpu_s`] = cpuOf(child.pid);
   };
   try {
-    const html = await until(port, "/", "text/html");
+    const html = await until(child, port, "/", "text/html");
     note("page");
-    await until(port, /src="(\/assets\/[^"]+)"/.exec(html)[1], "*/*");
+    await until(child, port, /src="(\/assets\/[^"]+)"/.exec(html)[1], "*/*");
     note("script");
-    await until(port, "/readyz", "*/*");
+    await until(child, port, "/readyz", "*/*");
     note("ready");
     await draw(port);
     note("picture");
   } finally {
-    process.kill(-child.pid, "SIGINT");
+    if (child.exitCode === null) process.kill(-child.pid, "SIGINT");
     await ended;
   }
   return row;
