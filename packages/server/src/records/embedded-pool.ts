@@ -4,6 +4,12 @@ import type { PoolClientFace, PoolFace, QueryResult } from "./pool.ts";
 import { Turns } from "./turns.ts";
 
 /**
+ * PostgreSQL's page cache. The default of 128 MB is set to zero at the start and stays in this process's memory; the
+ * system's own cache of the same files is as near, because nothing lies between.
+ */
+const SHARED_BUFFERS = "16MB";
+
+/**
  * PGlite with the face of `pg.Pool`. PGlite is one session, so a transaction holds the turn from its BEGIN to its
  * end and everybody else waits; LISTEN is mapped to PGlite's own, because a client here is no connection.
  */
@@ -19,7 +25,8 @@ export class EmbeddedPool extends EventEmitter implements PoolFace {
 
   /** Opens the database in a folder. The caller holds the folder's lock. */
   static async open(folder: string): Promise<EmbeddedPool> {
-    const db = await PGlite.create({ dataDir: folder });
+    const startParams = [...PGlite.defaultStartParams, "-c", `shared_buffers=${SHARED_BUFFERS}`];
+    const db = await PGlite.create({ dataDir: folder, startParams });
     // BullMQ takes a ready-made pool as it is and expects its schema on the path.
     await db.exec("SET search_path TO bullmq, public");
     return new EmbeddedPool(db);
