@@ -16,6 +16,10 @@ export interface Backend {
    * may take back, are none. Absent where weights are not in the machine's memory: then no request is refused for its size.
    */
   readonly residentBytes?: (tensor: TensorView) => number;
+  /** Bytes of the device's own memory, where it has one. */
+  readonly deviceMemory?: () => { readonly free: number; readonly total: number };
+  /** The largest tensor that the device takes, in bytes, where it is known: what would be larger goes in tiles. */
+  readonly largestTensorBytes?: number;
 }
 
 /** A network ready to run. Sizes marked by names in the graph's inputs may change from run to run. */

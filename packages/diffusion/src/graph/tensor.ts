@@ -3,6 +3,8 @@ export interface Tensor {
   readonly type: "float32" | "int64";
   readonly shape: readonly number[];
   readonly data: Float32Array | BigInt64Array;
+  /** The array never changes: a backend may keep what it made of it, for as long as the same array comes again. */
+  readonly lasting?: boolean;
 }
 
 /** A float32 tensor; throws when the shape and the number of elements disagree (a bug in Kiln, never a user's). */

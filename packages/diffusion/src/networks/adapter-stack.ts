@@ -79,8 +79,8 @@ export class AdapterStack {
     return {
       parts,
       rank,
-      down: floatTensor(down, [rank, ...inShape]),
-      up: floatTensor(up, convolution ? [out, rank, 1, 1] : [out, rank]),
+      down: { ...floatTensor(down, [rank, ...inShape]), lasting: true },
+      up: { ...floatTensor(up, convolution ? [out, rank, 1, 1] : [out, rank]), lasting: true },
     };
   }
 }

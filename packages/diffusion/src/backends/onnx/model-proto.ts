@@ -43,16 +43,18 @@ export class ModelWriter {
     return `v${this.#names++}`;
   }
 
+  /** @param outputs how many, or for each whether it is wanted: an optional output that is not gets no name. */
   node(
     type: string,
     inputs: readonly string[],
     attributes: Readonly<Record<string, Attribute>> = {},
     domain = "",
-    outputs = 1,
+    outputs: number | readonly boolean[] = 1,
   ): string[] {
     const message = new MessageWriter();
     for (const input of inputs) message.string(1, input);
-    const names = Array.from({ length: outputs }, () => this.fresh());
+    const wanted = typeof outputs === "number" ? new Array<boolean>(outputs).fill(true) : outputs;
+    const names = wanted.map((is) => (is ? this.fresh() : ""));
     for (const name of names) message.string(2, name);
     message.string(4, type);
     for (const [name, value] of Object.entries(attributes)) message.message(5, attribute(name, value));

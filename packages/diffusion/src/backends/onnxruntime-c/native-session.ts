@@ -22,7 +22,7 @@ export class NativeSession {
   }
 
   /**
-   * Runs once, on another thread; the outputs are in their places when it resolves.
+   * Runs once, on the thread of all runs; the outputs are in their places when it resolves.
    * @param config onnxruntime_run_options_config_keys.h.
    * @throws KilnError out_of_memory, backend_failed
    */
@@ -31,7 +31,7 @@ export class NativeSession {
     const options = library.create("CreateRunOptions");
     try {
       for (const [key, value] of Object.entries(config)) library.do("AddRunConfigEntry", options, key, value);
-      await library.doAside("RunWithBinding", this.#session, options, this.#binding);
+      await library.run(this.#session, options, this.#binding);
     } finally {
       library.release("ReleaseRunOptions", options, "CreateRunOptions");
     }

@@ -29,10 +29,10 @@ describe.runIf(path !== undefined)("ONNX Runtime's C API", () => {
     memory = new HostMemory();
   });
 
-  afterEach(() => {
+  afterEach(async () => {
     for (const cleanup of cleanups.reverse()) cleanup();
     cleanups = [];
-    runtime.dispose();
+    await runtime.dispose();
     expect(runtime.library.alive).toEqual(new Map());
     expect(memory.blocks).toBe(0);
   });

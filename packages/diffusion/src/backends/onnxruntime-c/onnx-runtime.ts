@@ -125,7 +125,8 @@ export class OnnxRuntime {
   }
 
   /** Frees the environment. Sessions and tensors must be gone. */
-  dispose(): void {
+  async dispose(): Promise<void> {
+    await this.library.endRuns();
     for (const place of this.#places.values()) this.library.release("ReleaseMemoryInfo", place, "CreateMemoryInfo");
     this.#places.clear();
     this.library.release("ReleaseEnv", this.#environment, "CreateEnv");

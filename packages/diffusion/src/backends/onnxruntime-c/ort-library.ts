@@ -12,6 +12,7 @@ import {
   TABLE_LENGTH,
 } from "./api-table.ts";
 import { failure } from "./failure.ts";
+import { RunThread } from "./run-thread.ts";
 
 /** The address of something native. */
 export type Handle = bigint;
@@ -25,6 +26,8 @@ export class OrtLibrary {
   readonly version: string;
   readonly #functions: Readonly<Record<FunctionName, NativeFunction>>;
   readonly #alive = new Map<Creator, number>();
+  readonly #table: readonly unknown[];
+  #runThread: RunThread | undefined;
 
   /**
    * @param path the shared library, which the system's loader takes as it is.
@@ -33,6 +36,7 @@ export class OrtLibrary {
   constructor(path: string) {
     const { version, table } = openTable(path);
     this.version = version;
+    this.#table = table;
     const entries = Object.entries(FUNCTIONS).map(([name, { at, gives, takes }]) => [name, bind(table[at], gives, takes)]);
     this.#functions = Object.fromEntries(entries);
   }
@@ -49,9 +53,18 @@ export class OrtLibrary {
     this.#check(name, this.#functions[name](...given));
   }
 
-  /** As `do`, on another thread: the event loop stays free. */
-  doAside(name: Action, ...given: readonly Argument[]): Promise<void> {
-    return this.#aside(name, given);
+  /** Runs a session with a binding, on the thread of all runs: the event loop stays free. */
+  async run(session: Handle, options: Handle, binding: Handle): Promise<void> {
+    const address = this.#table[FUNCTIONS.RunWithBinding.at];
+    if (typeof address !== "bigint") throw new Error("the table has no RunWithBinding");
+    this.#runThread ??= new RunThread(address);
+    this.#check("RunWithBinding", await this.#runThread.call(session, options, binding));
+  }
+
+  /** Ends the thread of runs. None may be in progress. */
+  async endRuns(): Promise<void> {
+    await this.#runThread?.end();
+    this.#runThread = undefined;
   }
 
   /** Calls a function that makes something, and counts it until it is released. */

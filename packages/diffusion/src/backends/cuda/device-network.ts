@@ -1,0 +1,85 @@
+import { BYTES_PER_ELEMENT } from "../../checkpoint/tensor-view.ts";
+import type { Graph, GraphInput } from "../../graph/graph.ts";
+import type { Tensor } from "../../graph/tensor.ts";
+import type { CompiledGraph } from "../backend.ts";
+import type { Device } from "./device.ts";
+import { SizedSession, type Sizes } from "./sized-session.ts";
+import type { ComputeType } from "./weight-request.ts";
+
+/**
+ * A network on a device. A session is made for each set of sizes that is asked for, all on the same weights, and the ones used
+ * least recently go: kernels are chosen, memory is planned and graphs are captured for sizes that do not change.
+ */
+export class DeviceNetwork implements CompiledGraph {
+  readonly inputs: readonly GraphInput[];
+  readonly weightBytes: number;
+  readonly #device: Device;
+  readonly #graph: Graph;
+  readonly #type: ComputeType;
+  /** In order of use, least recent first. */
+  readonly #sessions = new Map<string, SizedSession>();
+
+  constructor(device: Device, graph: Graph, type: ComputeType) {
+    this.#device = device;
+    this.#graph = graph;
+    this.#type = type;
+    this.inputs = graph.inputs;
+    this.weightBytes = weightBytesOf(graph, type);
+  }
+
+  run(inputs: Readonly<Record<string, Tensor>>): Promise<Record<string, Tensor & { data: Float32Array }>> {
+    return this.#device.inTurn(async () => (await this.#session(inputs)).run(inputs));
+  }
+
+  async dispose(): Promise<void> {
+    await this.#device.inTurn(async () => {
+      for (const session of this.#sessions.values()) session.dispose();
+      this.#sessions.clear();
+    });
+  }
+
+  async #session(inputs: Readonly<Record<string, Tensor>>): Promise<SizedSession> {
+    const { key, sizes } = sizesOf(this.inputs, inputs);
+    const known = this.#sessions.get(key);
+    this.#sessions.delete(key);
+    if (!known) this.#makeRoom();
+    const session = known ?? (await SizedSession.open(this.#device, this.#graph, sizes, this.#type));
+    this.#sessions.set(key, session);
+    return session;
+  }
+
+  #makeRoom(): void {
+    for (const [key, session] of this.#sessions) {
+      if (this.#sessions.size < this.#device.maxSessions) return;
+      this.#sessions.delete(key);
+      session.dispose();
+    }
+  }
+}
+
+function sizesOf(declared: readonly GraphInput[], given: Readonly<Record<string, Tensor>>): { key: string; sizes: Sizes } {
+  const shapes = new Map<string, readonly number[]>();
+  const absent = new Set<string>();
+  const parts: string[] = [];
+  for (const input of declared) {
+    const tensor = given[input.name];
+    const shape = tensor?.shape ?? [];
+    shapes.set(input.name, shape);
+    if (tensor && isAbsent(input, tensor)) absent.add(input.name);
+    parts.push(absent.has(input.name) ? "-" : shape.join("x"));
+  }
+  return { key: parts.join(), sizes: { shapes, absent } };
+}
+
+/** A single zero in an input whose every size is open stands for nothing at all. */
+function isAbsent({ shape }: GraphInput, { data }: Tensor): boolean {
+  return data.length === 1 && data[0] === 0 && shape.every((size) => typeof size === "string");
+}
+
+/** Bytes that the weights take on the device, in the type that it computes in. */
+function weightBytesOf({ nodes }: Graph, type: ComputeType): number {
+  let elements = 0;
+  for (const node of nodes)
+    if (node.op === "weight") elements += node.attributes.tensor.byteLength / BYTES_PER_ELEMENT[node.attributes.tensor.type];
+  return elements * BYTES_PER_ELEMENT[type];
+}

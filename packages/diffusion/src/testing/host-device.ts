@@ -1,0 +1,41 @@
+import type { Backend } from "../backends/backend.ts";
+import { Device } from "../backends/cuda/device.ts";
+import { deviceBackend } from "../backends/cuda/device-backend.ts";
+import { bundledOnnxRuntime } from "../backends/onnxruntime-c/find-bundled.ts";
+import { OnnxRuntime } from "../backends/onnxruntime-c/onnx-runtime.ts";
+import { HostMemory } from "./host-memory.ts";
+import { plainKernelOps } from "./plain-kernel-ops.ts";
+
+/**
+ * The CUDA backend on the machine's own memory and the CPU's kernels, in float32: the same lowering, sessions, weights and
+ * buffers, with the GPU's own ops by their definitions.
+ */
+export interface HostDevice {
+  readonly device: Device;
+  readonly memory: HostMemory;
+  readonly backend: Backend;
+  dispose(): Promise<void>;
+}
+
+/** Undefined where the library is not for this system. */
+export function openHostDevice(options: { maxSessions?: number; log?: (message: string) => void } = {}): HostDevice | undefined {
+  const path = bundledOnnxRuntime();
+  if (path === undefined) return undefined;
+  const runtime = new OnnxRuntime(path);
+  const memory = new HostMemory();
+  const device = new Device({
+    runtime,
+    memory,
+    ops: plainKernelOps,
+    settings: () => ({ threads: 1, config: { "session.disable_prepacking": "1" } }),
+    captures: false,
+    maxSessions: options.maxSessions ?? 4,
+    log: options.log ?? (() => undefined),
+  });
+  return {
+    device,
+    memory,
+    backend: deviceBackend(device, "the CUDA lowering on the CPU", "float32"),
+    dispose: () => runtime.dispose(),
+  };
+}
