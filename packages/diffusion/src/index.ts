@@ -65,4 +65,5 @@ export type { Scheduler, SchedulerConfig, SchedulerRun, SchedulerState, Schedule
 export { ClipTokenizer } from "./text/clip-tokenizer.ts";
 export { extractLoraTags, type LoraTag } from "./text/extra-network-tags.ts";
 export { type PromptPart, parsePromptAttention } from "./text/prompt-attention.ts";
+export { mentionsEmbedding } from "./text/prompt-tokens.ts";
 export { VERSION } from "./version.ts";

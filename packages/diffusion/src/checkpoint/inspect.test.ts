@@ -47,6 +47,12 @@ describe("inspectFile", () => {
     expect(found.metadata["modelspec.prediction_type"]).toBe("v");
   });
 
+  testWith("embeddings/kiln-style.safetensors")("an embedding is described by its shapes", async () => {
+    const found = await inspectFile(at("embeddings/kiln-style.safetensors"));
+    expect(found).toMatchObject({ family: "sdxl", embedding: { tokens: [], vectors: expect.any(Number) } });
+    expect(Object.keys(found.embedding?.widths ?? {}).sort()).toEqual(["clip_g", "clip_l"]);
+  });
+
   testWith("tiny-xl.safetensors")("a checkpoint that cannot be run is described with the reason", async () => {
     const found = await inspectFile(at("tiny-xl.safetensors"));
     expect(found.problem).toMatch(/config folder/);

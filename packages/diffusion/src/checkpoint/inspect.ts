@@ -2,6 +2,7 @@ import { basename, join } from "node:path";
 import { KilnError } from "../errors.ts";
 import { type Checkpoint, countParameters, NETWORK_NAMES, openCheckpoint, storageTypesOf } from "./checkpoint.ts";
 import { type Distilled, findDistilled } from "./distilled.ts";
+import { type EmbeddingSummary, summarizeEmbedding } from "./embedding-file.ts";
 import { isFile, isFolder, openComponent, resolveSnapshot } from "./folder.ts";
 import { type Family, inferUNetConfig } from "./infer-configs.ts";
 import { readJsonObject } from "./json.ts";
@@ -36,6 +37,8 @@ export interface Inspection {
   readonly metadata: Readonly<Record<string, string>>;
   /** Tensors that hold NaN or infinity, where `values` was asked for; the first of them. */
   readonly nonFinite?: readonly string[];
+  /** Of a textual inversion. */
+  readonly embedding?: EmbeddingSummary;
   /** Why Kiln cannot run it, where it cannot. */
   readonly problem?: string;
 }
@@ -87,7 +90,8 @@ async function inspectSingle(path: string, options: InspectOptions): Promise<Ins
     const { unknown, markers: _, ...weights } = splitSingleFile(file.tensors);
     return { ...common, networks: networksOf(weights), missing: [], unknown: listed(unknown), problem: opened.message };
   }
-  const family = guess.kind === "controlnet" ? familyOfControlNet(file.tensors) : undefined;
+  const embedding = guess.kind === "textual inversion" ? summarizeEmbedding(file.tensors) : undefined;
+  const family = guess.kind === "controlnet" ? familyOfControlNet(file.tensors) : familyOfEmbedding(embedding);
   const networks = guess.kind === "unknown" ? [] : [network(guess.kind, file.tensors)];
   return {
     ...common,
@@ -95,6 +99,7 @@ async function inspectSingle(path: string, options: InspectOptions): Promise<Ins
     missing: [],
     unknown: listed(guess.kind === "unknown" ? [...file.tensors.keys()] : []),
     ...(family === undefined ? {} : { family }),
+    ...(embedding === undefined ? {} : { embedding }),
     ...(guess.kind === "lora" ? fewStepTraining(path, file.metadata) : {}),
   };
 }
@@ -182,6 +187,11 @@ function familyOfControlNet(tensors: Weights): Family | undefined {
   } catch {
     return undefined; // Its shapes are none of the real ones; what it is remains worth saying.
   }
+}
+
+function familyOfEmbedding(embedding: EmbeddingSummary | undefined): Family | undefined {
+  if (embedding === undefined) return undefined;
+  return embedding.widths.clip_g === undefined ? "sd15" : "sdxl";
 }
 
 function listed(names: readonly string[]): Inspection["unknown"] {

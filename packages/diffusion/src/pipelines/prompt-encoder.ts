@@ -1,4 +1,5 @@
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import type { EmbeddingEncoder } from "../checkpoint/embedding-file.ts";
 import { KilnError } from "../errors.ts";
 import type { WeightedAdapter } from "../networks/adapter-stack.ts";
 import type { NetworkCache } from "../networks/network-cache.ts";
@@ -7,7 +8,7 @@ import { ClipTokenizer } from "../text/clip-tokenizer.ts";
 import { type PromptWindow, padWindows, promptChunks, promptWindow } from "../text/prompt-chunks.ts";
 import { PromptEmbeddings } from "../text/prompt-tokens.ts";
 import { weightStates } from "../text/prompt-weights.ts";
-import type { EmbeddingEncoder, TextualInversion } from "../text/textual-inversion.ts";
+import type { TextualInversion } from "../text/textual-inversion.ts";
 
 /** `plain`: as diffusers takes a prompt. `a1111`: weights, BREAK and any length, as AUTOMATIC1111 does. */
 export type PromptSyntax = "plain" | "a1111";

@@ -1,5 +1,6 @@
+import type { EmbeddingEncoder } from "../checkpoint/embedding-file.ts";
 import type { ClipTokenizer } from "./clip-tokenizer.ts";
-import { type EmbeddingEncoder, embeddingVectors, type TextualInversion } from "./textual-inversion.ts";
+import { embeddingVectors, type TextualInversion } from "./textual-inversion.ts";
 
 /** The vectors of one textual inversion, in the place of as many tokens. */
 export interface EmbeddingToken {
@@ -46,6 +47,11 @@ function namePattern(names: readonly string[]): RegExp {
       return `${/^\p{L}/u.test(name) ? "(?<!\\p{L})" : ""}${escaped}${/\p{L}$/u.test(name) ? "(?!\\p{L})" : ""}`;
     });
   return alternatives.length === 0 ? /((?!))/ : new RegExp(`(${alternatives.join("|")})`, "iu");
+}
+
+/** Whether a text calls an embedding by one of its names, as encoding it would find. */
+export function mentionsEmbedding(text: string, names: readonly string[]): boolean {
+  return namePattern(names.filter((name) => name.trim() !== "")).test(text);
 }
 
 /** The tokens of a text without frame; names of `embeddings` become their vectors. */

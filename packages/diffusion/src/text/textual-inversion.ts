@@ -1,8 +1,6 @@
+import { type EmbeddingEncoder, findVectors } from "../checkpoint/embedding-file.ts";
 import { KilnError } from "../errors.ts";
 import { TOKENS_PER_WINDOW } from "./clip-tokenizer.ts";
-
-/** The text encoders that an embedding can have vectors for: CLIP ViT-L (also SD 1.5's) and OpenCLIP bigG. */
-export type EmbeddingEncoder = "clip_l" | "clip_g";
 
 /** A learnt embedding (Gal et al. 2022, arXiv 2208.01618): vectors that stand in a prompt in the place of token rows. */
 export interface TextualInversion {
@@ -21,14 +19,6 @@ export interface EmbeddingTensor {
 /** All vectors of one embedding share a window of 75 tokens, so more could never be used. */
 export const MAX_EMBEDDING_VECTORS = TOKENS_PER_WINDOW;
 
-const ENCODER_OF_KEY: ReadonlyMap<string, EmbeddingEncoder> = new Map([
-  ["clip_l", "clip_l"],
-  ["clip_g", "clip_g"],
-  // As diffusers' SDXL training scripts write them.
-  ["text_encoders_0", "clip_l"],
-  ["text_encoders_1", "clip_g"],
-]);
-
 /**
  * Reads an embedding from the tensors of its file: `clip_l` and `clip_g` for SDXL, `emb_params` or one tensor under
  * its token's name for SD 1.5; each [vectors, width] or [width].
@@ -42,18 +32,12 @@ export function parseTextualInversion(
   baseName: string,
   token?: string,
 ): TextualInversion {
-  const names = new Set(token === undefined ? [baseName] : [token, baseName]);
+  const { keys, tokens } = findVectors([...tensors.keys()]);
+  const names = new Set([...(token === undefined ? [] : [token]), baseName, ...tokens]);
   const vectors = new Map<EmbeddingEncoder, readonly Float32Array[]>();
-  for (const [key, tensor] of tensors) {
-    const encoder = ENCODER_OF_KEY.get(key);
-    if (encoder !== undefined) vectors.set(encoder, rowsOf(tensor, key, baseName));
-  }
-  const [only] = tensors;
-  const parameters = tensors.get("emb_params");
-  if (vectors.size === 0 && parameters !== undefined) vectors.set("clip_l", rowsOf(parameters, "emb_params", baseName));
-  else if (vectors.size === 0 && only !== undefined && tensors.size === 1) {
-    names.add(only[0]);
-    vectors.set("clip_l", rowsOf(only[1], only[0], baseName));
+  for (const [encoder, key] of keys) {
+    const tensor = tensors.get(key);
+    if (tensor !== undefined) vectors.set(encoder, rowsOf(tensor, key, baseName));
   }
   if (vectors.size > 0) return { names: [...names].filter((name) => name.trim() !== ""), vectors };
   throw new KilnError(
