@@ -17,9 +17,12 @@ export { type OnnxBackendOptions, onnxBackend } from "./backends/onnx/onnx-backe
 export { acceleratorFolder, findOpenVino } from "./backends/openvino/find-openvino.ts";
 export { installOpenVino } from "./backends/openvino/install-openvino.ts";
 export { type OpenVinoOptions, openVinoBackend } from "./backends/openvino/openvino-backend.ts";
+export { findWebGpu, type WebGpuFinding } from "./backends/webgpu/find-webgpu.ts";
+export { type WebGpuOptions, webGpuBackend } from "./backends/webgpu/webgpu-backend.ts";
 export { type Checkpoint, type OpenCheckpointOptions, openCheckpoint } from "./checkpoint/checkpoint.ts";
 export { type CheckpointDefaults, readDefaults } from "./checkpoint/defaults.ts";
 export { type Distilled, type DistilledKind, findDistilled } from "./checkpoint/distilled.ts";
+export type { EmbeddingSummary } from "./checkpoint/embedding-file.ts";
 export { type Inspection, inspectFile } from "./checkpoint/inspect.ts";
 export { Denoiser, type DenoiserOptions, type StepProgress, type SubmitOptions } from "./denoise/denoiser.ts";
 export { type Candidate, fairPolicy, type Policy } from "./denoise/policy.ts";

@@ -3,18 +3,24 @@ import type { Backend } from "./backend.ts";
 import { onnxBackend } from "./onnx/onnx-backend.ts";
 import { findOpenVino } from "./openvino/find-openvino.ts";
 import { openVinoBackend } from "./openvino/openvino-backend.ts";
+import { findWebGpu, mayHaveGraphicsCard, requireWebGpu } from "./webgpu/find-webgpu.ts";
+import type { VulkanDevice } from "./webgpu/vulkan.ts";
+import { webGpuBackend } from "./webgpu/webgpu-backend.ts";
 
 /** Devices by the names that `--device` takes. */
-export const DEVICES = ["auto", "cpu", "onnx", "openvino"] as const;
+export const DEVICES = ["auto", "cpu", "onnx", "openvino", "webgpu"] as const;
 export type Device = (typeof DEVICES)[number];
 
-export const PRECISIONS = ["auto", "float32", "bfloat16"] as const;
+export const PRECISIONS = ["auto", "float32", "bfloat16", "float16"] as const;
 export type Precision = (typeof PRECISIONS)[number];
 
 export interface BackendChoice {
-  /** `auto` and `cpu`: OpenVINO where it is installed, else ONNX Runtime. */
+  /**
+   * `cpu`: OpenVINO where it is installed, else ONNX Runtime. `auto`: the same, but WebGPU before ONNX Runtime where a
+   * graphics card is found.
+   */
   readonly device?: Device;
-  /** `auto`: bfloat16 with OpenVINO, float32 with ONNX Runtime. */
+  /** `auto`: bfloat16 with OpenVINO, float32 else. */
   readonly precision?: Precision;
   readonly threads?: number;
 }
@@ -30,23 +36,54 @@ export interface ChosenBackend {
  * @throws KilnError backend_unavailable where a device was named that is not installed; invalid_request for a precision that it lacks
  */
 export function chooseBackend({ device = "auto", precision = "auto", threads }: BackendChoice = {}): ChosenBackend {
+  if (device === "webgpu") return onWebGpu(precision, requireWebGpu());
   const count = threads === undefined ? {} : { threads };
-  const libraries = device === "onnx" ? undefined : findOpenVino();
+  const libraries = device === "onnx" || precision === "float16" ? undefined : findOpenVino();
   if (libraries !== undefined) {
-    const chosen = precision === "auto" ? "bfloat16" : precision;
+    const chosen = precision === "float32" ? precision : "bfloat16";
     return { backend: openVinoBackend({ libraries, precision: chosen, ...count }), why: `OpenVINO is installed in ${libraries}` };
   }
-  if (device === "openvino") {
+  if (device === "openvino" && precision !== "float16") {
     throw new KilnError("backend_unavailable", 'OpenVINO is not installed: run "kiln accel install".');
   }
+  const card = device === "auto" ? graphicsCard() : undefined;
+  if (card && precision !== "bfloat16") return onWebGpu(precision, card);
+  if (precision === "bfloat16" || precision === "float16") throw lacksPrecision(precision);
+  return { backend: onnxBackend(count), why: device === "onnx" ? "it was asked for" : `${NO_OPENVINO}; ${aboutWebGpu()}` };
+}
+
+const NO_OPENVINO = 'OpenVINO, several times as fast in bfloat16, is not installed (run "kiln accel install")';
+
+function onWebGpu(precision: Precision, adapter: VulkanDevice | undefined): ChosenBackend {
   if (precision === "bfloat16") {
-    throw new KilnError("invalid_request", 'bfloat16 needs OpenVINO: run "kiln accel install", or ask for float32.', {
+    throw new KilnError("invalid_request", "WebGPU computes in float32 or float16: ask for one of them.", {
       subject: "precision",
     });
   }
-  const why =
-    device === "onnx"
-      ? "it was asked for"
-      : 'OpenVINO, several times as fast in bfloat16, is not installed (run "kiln accel install")';
-  return { backend: onnxBackend(count), why };
+  const about = adapter === undefined ? {} : { adapter: adapter.name, largestTensorBytes: adapter.largestRange };
+  const backend = webGpuBackend({ precision: precision === "float16" ? precision : "float32", ...about });
+  const software = adapter?.kind === "software" ? ", a program that is slower than ONNX Runtime on the CPU" : "";
+  return { backend, why: `${findWebGpu().why}${software}` };
+}
+
+/** The graphics card that WebGPU would draw on; undefined where there is none, or only a program that acts as one. */
+function graphicsCard(): VulkanDevice | undefined {
+  if (!mayHaveGraphicsCard()) return undefined;
+  const { usable, adapter } = findWebGpu();
+  return usable && adapter?.kind !== "software" ? adapter : undefined;
+}
+
+/** Why WebGPU was not taken by itself. */
+function aboutWebGpu(): string {
+  if (process.platform !== "linux") return `${findWebGpu().why}: ask for WebGPU with --device webgpu`;
+  if (!mayHaveGraphicsCard()) return "no graphics card is here";
+  return findWebGpu().why;
+}
+
+function lacksPrecision(precision: "bfloat16" | "float16"): KilnError {
+  const where =
+    precision === "bfloat16"
+      ? 'bfloat16 needs OpenVINO: run "kiln accel install", or ask for float32.'
+      : "float16 needs a graphics card: ask for --device webgpu, or for another precision.";
+  return new KilnError("invalid_request", where, { subject: "precision" });
 }

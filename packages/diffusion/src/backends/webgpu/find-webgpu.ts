@@ -1,0 +1,63 @@
+import { existsSync } from "node:fs";
+import { KilnError } from "../../errors.ts";
+import { VULKAN_LOADER, type VulkanDevice, vulkanDevices } from "./vulkan.ts";
+
+/** What the WebGPU provider would run on, and what to say of it. */
+export interface WebGpuFinding {
+  /** Whether the provider is in this system's build and finds something to run on, as far as can be known ahead. */
+  readonly usable: boolean;
+  /** The adapter; undefined where this system cannot be asked. */
+  readonly adapter?: VulkanDevice;
+  /** One sentence without its full stop. */
+  readonly why: string;
+}
+
+/** Systems whose build of onnxruntime-node has the provider: all but Linux on ARM. */
+const BUILDS = ["linux x64", "darwin arm64", "win32 x64", "win32 arm64"];
+
+/** Where Linux shows graphics devices: DRM's, NVIDIA's own, and the one of Windows' subsystem. */
+const DEVICE_FILES = ["/dev/dri", "/dev/nvidiactl", "/dev/dxg"];
+
+/** Dawn's own order where performance is asked for. */
+const PREFERENCE: readonly VulkanDevice["kind"][] = ["discrete", "integrated", "virtual", "other", "software"];
+
+let known: WebGpuFinding | undefined;
+
+/** What WebGPU has to run on here. Asked once in a process: drivers take some tens of milliseconds to answer. */
+export function findWebGpu(): WebGpuFinding {
+  known ??= look();
+  return known;
+}
+
+/** Whether a graphics card may be here at all: where not, nothing needs to be asked, and no driver needs to be loaded. */
+export function mayHaveGraphicsCard(): boolean {
+  return process.platform === "linux" && DEVICE_FILES.some((path) => existsSync(path));
+}
+
+/**
+ * The adapter that was asked for by name of the backend; undefined where the system cannot say which it is.
+ * @throws KilnError backend_unavailable
+ */
+export function requireWebGpu(): VulkanDevice | undefined {
+  const { usable, adapter, why } = findWebGpu();
+  if (!usable) throw new KilnError("backend_unavailable", `${why}.`, { subject: "device" });
+  return adapter;
+}
+
+function look(): WebGpuFinding {
+  const build = `${process.platform} ${process.arch}`;
+  if (!BUILDS.includes(build)) return { usable: false, why: `onnxruntime-node has no WebGPU on ${build}` };
+  if (process.platform !== "linux")
+    return { usable: true, why: "the adapters of this system cannot be listed ahead; a session tells whether there is one" };
+  try {
+    const [adapter] = vulkanDevices().sort((a, b) => PREFERENCE.indexOf(a.kind) - PREFERENCE.indexOf(b.kind));
+    if (!adapter) return { usable: false, why: "WebGPU finds no Vulkan driver: install the graphics card's" };
+    return { usable: true, adapter, why: `Vulkan has ${adapter.name} (${adapter.kind})` };
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    return {
+      usable: false,
+      why: `WebGPU needs Vulkan, and ${VULKAN_LOADER} cannot be used (${reason}): install libvulkan1 and the graphics card's driver`,
+    };
+  }
+}

@@ -1,0 +1,69 @@
+import { nativeCalls } from "../openvino/native-calls.ts";
+
+/** What Vulkan says of one device. */
+export interface VulkanDevice {
+  readonly name: string;
+  readonly kind: "discrete" | "integrated" | "virtual" | "software" | "other";
+  /** Bytes of the largest range of memory that a shader sees as one: VkPhysicalDeviceLimits.maxStorageBufferRange. */
+  readonly largestRange: number;
+}
+
+/** The loader's file, as distributions name it. */
+export const VULKAN_LOADER = "libvulkan.so.1";
+
+/** VkPhysicalDeviceType: other, integrated, discrete, virtual, CPU. */
+const KINDS = ["other", "integrated", "discrete", "virtual", "software"] as const;
+
+const INSTANCE_CREATE_INFO = 1;
+/** Bytes of VkInstanceCreateInfo on a 64-bit machine; all zero but its type, which asks for Vulkan 1.0 with nothing on top. */
+const CREATE_INFO_BYTES = 64;
+/** VkPhysicalDeviceProperties: where its members are, by the C header, and more room than it takes. */
+const PROPERTIES = { bytes: 1024, type: 16, name: 20, nameBytes: 256, maxStorageBufferRange: 324 } as const;
+/** Machines have a few devices; a driver that says more is not believed. */
+const MOST_DEVICES = 64;
+
+/**
+ * The devices that Vulkan has on this machine, in its own order, asked through its loader: onnxruntime-node does not say
+ * which one it takes, nor whether it is a graphics card or a program.
+ * @throws Error where there is no loader, or where it refuses
+ */
+export function vulkanDevices(): VulkanDevice[] {
+  const vulkan = nativeCalls().load(VULKAN_LOADER);
+  const create = vulkan.func("int vkCreateInstance(void* info, void* allocator, _Out_ void** instance)");
+  const destroy = vulkan.func("void vkDestroyInstance(void* instance, void* allocator)");
+  const enumerate = vulkan.func("int vkEnumeratePhysicalDevices(void* instance, _Inout_ uint32_t* count, _Out_ void** devices)");
+  const describe = vulkan.func("void vkGetPhysicalDeviceProperties(void* device, _Out_ uint8_t* properties)");
+  const info = Buffer.alloc(CREATE_INFO_BYTES);
+  info.writeUInt32LE(INSTANCE_CREATE_INFO, 0);
+  const instance: [unknown] = [null];
+  check("vkCreateInstance", create(info, null, instance));
+  try {
+    const count: [number] = [0];
+    check("vkEnumeratePhysicalDevices", enumerate(instance[0], count, null));
+    const devices: unknown[] = new Array(Math.min(count[0], MOST_DEVICES)).fill(null);
+    count[0] = devices.length;
+    check("vkEnumeratePhysicalDevices", enumerate(instance[0], count, devices));
+    return devices.map((device) => {
+      const properties = Buffer.alloc(PROPERTIES.bytes);
+      describe(device, properties);
+      return read(properties);
+    });
+  } finally {
+    destroy(instance[0], null);
+  }
+}
+
+/** VK_INCOMPLETE, above zero, says that there are more than were asked for. Failures are below zero. */
+function check(call: string, result: number): void {
+  if (result < 0) throw new Error(`${call} answers ${result}`);
+}
+
+function read(properties: Buffer): VulkanDevice {
+  const name = properties.subarray(PROPERTIES.name, PROPERTIES.name + PROPERTIES.nameBytes);
+  const end = name.indexOf(0);
+  return {
+    name: name.toString("utf8", 0, end < 0 ? name.length : end),
+    kind: KINDS[properties.readUInt32LE(PROPERTIES.type)] ?? "other",
+    largestRange: properties.readUInt32LE(PROPERTIES.maxStorageBufferRange),
+  };
+}

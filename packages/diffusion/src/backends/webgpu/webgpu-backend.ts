@@ -1,0 +1,114 @@
+import type { InferenceSession } from "onnxruntime-node";
+import { KilnError } from "../../errors.ts";
+import type { Graph } from "../../graph/graph.ts";
+import type { Backend, CompiledGraph } from "../backend.ts";
+import type { OnnxDialect } from "../onnx/dialect.ts";
+import { lowerToOnnx } from "../onnx/lower.ts";
+import { openOnnxGraph } from "../onnx/onnx-graph.ts";
+import { AttentionKernels } from "./attention-kernels.ts";
+
+export interface WebGpuOptions {
+  /** `float16` needs a device whose shaders know it. Default: float32, which all have. */
+  readonly precision?: "float32" | "float16";
+  /** The adapter's name, for the backend's own. */
+  readonly adapter?: string;
+  /** The largest tensor that the adapter takes, in bytes. */
+  readonly largestTensorBytes?: number;
+}
+
+/** How far a fused attention may be from the right one, of numbers in -1..1: far more than rounding, far less than a key counted twice. */
+const ATTENTION_TOLERANCE = { float32: 1e-4, float16: 1e-2 } as const;
+
+/**
+ * ONNX Runtime's WebGPU provider, which comes with onnxruntime-node: graphics cards of every maker, over Vulkan, Direct3D 12 or
+ * Metal. Weights and activations are on the device; inputs and outputs are copied at every call. Compiling and running
+ * block the thread.
+ */
+export function webGpuBackend({ precision = "float32", adapter, largestTensorBytes }: WebGpuOptions = {}): Backend {
+  const kernels = { float32: attentionKernels("float32"), float16: attentionKernels("float16") };
+  return {
+    name: `ONNX Runtime, WebGPU${adapter === undefined ? "" : ` on ${adapter}`}, ${precision}`,
+    precision,
+    ...(largestTensorBytes === undefined ? {} : { largestTensorBytes }),
+    async compile(graph) {
+      const element = graph.needsFloat32Range ? "float32" : precision;
+      return open(graph, dialect(element, await kernels[element].choose(graph)));
+    },
+  };
+}
+
+function attentionKernels(element: "float32" | "float16"): AttentionKernels {
+  return new AttentionKernels(
+    (graph) =>
+      open(
+        graph,
+        dialect(element, () => "fused"),
+      ),
+    ATTENTION_TOLERANCE[element],
+  );
+}
+
+/** The provider has no FusedMatMul, and computes with whole numbers of 32 bits at most. */
+function dialect(element: OnnxDialect["element"], attention: OnnxDialect["attention"]): OnnxDialect {
+  return { element, indices: "int32", linear: "rows", sizes: "apart", attention };
+}
+
+function open(graph: Graph, spoken: OnnxDialect): Promise<CompiledGraph> {
+  return openOnnxGraph(graph, lowerToOnnx(graph, "resident", spoken), {
+    session: sessionOptions(),
+    indices: spoken.indices,
+    failure,
+  });
+}
+
+function sessionOptions(): InferenceSession.SessionOptions {
+  return {
+    executionProviders: ["webgpu"],
+    executionMode: "sequential",
+    // Beyond "basic" there are fusions into ops that this provider has no kernels for.
+    graphOptimizationLevel: "basic",
+    // The library writes what it throws to the error output as well.
+    logSeverityLevel: 4,
+    // Weights are named by their real paths: the root folder is the one that covers every file and every symlink.
+    extra: { session: { model_external_initializers_file_folder_path: "/" } },
+  };
+}
+
+/** What the library says, in the order in which its messages are looked at, and what it means. */
+const FAILURES: readonly { readonly pattern: RegExp; readonly error: (network: string, message: string) => KilnError }[] = [
+  {
+    pattern: /Failed to get a WebGPU (adapter|device)/,
+    error: (_, message) =>
+      new KilnError(
+        "backend_unavailable",
+        `WebGPU finds no adapter that it can use: install the graphics card's driver (on Linux with libvulkan1), or draw on the CPU (${message}).`,
+      ),
+  },
+  {
+    pattern: /requires f16 but the device does not support it/,
+    error: () =>
+      new KilnError("backend_unavailable", "This adapter's shaders have no float16: ask for float32.", { subject: "precision" }),
+  },
+  {
+    // A buffer that could not be made is known when something is bound to it.
+    pattern:
+      /Failed to create GPU buffer|Invalid Buffer|larger than the maximum storage buffer binding size|Too many storage buffers/,
+    error: (network) =>
+      new KilnError(
+        "out_of_memory",
+        `The ${network} needs a tensor that the graphics card cannot hold. Draw a smaller picture or fewer at once.`,
+      ),
+  },
+  {
+    pattern: /device lost/i,
+    error: (network) =>
+      new KilnError(
+        "backend_failed",
+        `The graphics card was lost while it ran the ${network}: start again, with a smaller picture.`,
+      ),
+  },
+];
+
+function failure(network: string, message: string): KilnError | undefined {
+  return FAILURES.find(({ pattern }) => pattern.test(message))?.error(network, message);
+}
