@@ -3,7 +3,7 @@
  * Packs what a machine with a GPU but without network, npm and Node needs to measure Kiln, in pieces of a limited size:
  *
  *   npm run build && node bench/gpu/pack.mjs OUT [--piece-mib 60] [--load-mib 60] [--only kiln,...] [--architecture 90|all]
- *        [--node FILE] [--onnxruntime WHEEL|FOLDER] [--with-cuda] [--wheels FOLDER]
+ *        [--node FILE] [--onnxruntime WHEEL|FOLDER] [--with-cuda] [--wheels diffusers,...]
  *        [--reference FOLDER] [--checkpoints tiny-xl,...]
  *
  * Components, each a tar.xz of its own: node (the binary), kiln (build, production dependencies, this folder), onnxruntime-cuda
@@ -91,7 +91,8 @@ const COMPONENTS = {
       checkpoints: options.checkpoints.split(","),
     }),
   python: async (stage) => {
-    const from = options.wheels ?? (await fetchWheels("python", WHEELS));
+    const chosen = WHEELS.filter((wheel) => !options.wheels || options.wheels.split(",").includes(wheel.split("==")[0]));
+    const from = await fetchWheels("python", chosen);
     for (const file of await wheelsIn(from)) await copyFile(file, join(stage, basename(file)));
   },
   ...(options["with-cuda"] ? { cuda: packCuda } : {}),

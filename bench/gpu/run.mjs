@@ -1,0 +1,150 @@
+#!/usr/bin/env node
+/**
+ * Measures Kiln on a GPU beside diffusers, part by part (see parts.mjs), and appends every figure to OUT/results.jsonl as it comes, so
+ * that a call that is cut loses nothing. Parts that ended well before are left out unless they are named with --only.
+ *
+ *   node bench/gpu/run.mjs --out OUT [--only machine,single,...] [--device cuda] [--precision float16] [--engines kiln,eager,compile]
+ *        [--checkpoint FOLDER] [--reference FOLDER] [--python python3] [--size 1024] [--steps 20,30] [--batches 1,2,4,8,16]
+ *        [--repeats 5] [--clients 8] [--minutes 9] [--kiln-options '{"cudaGraphs":false}'] [--tiny]
+ *
+ * --minutes stops before a part that would not end within so many minutes of the start. --tiny is for machines without a GPU: the
+ * reference's tiny checkpoint, small pictures, few steps. run.sh calls this with what unpack.sh unpacked.
+ */
+import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { loadavg, tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { DeviceWatch } from "./device-watch.mjs";
+import { PARTS } from "./parts.mjs";
+import { reportOf } from "./report.mjs";
+import { Worker } from "./worker.mjs";
+
+const text = { type: "string" };
+const { values: given } = parseArgs({
+  options: {
+    out: text,
+    only: text,
+    device: { ...text, default: "cuda" },
+    "torch-device": text,
+    precision: text,
+    engines: { ...text, default: "kiln,eager,compile" },
+    checkpoint: text,
+    reference: text,
+    python: { ...text, default: process.env.PYTHON ?? "python3" },
+    size: text,
+    steps: text,
+    batches: text,
+    repeats: text,
+    clients: text,
+    guidance: { ...text, default: "5" },
+    minutes: { ...text, default: "600" },
+    "kiln-options": { ...text, default: "{}" },
+    tiny: { type: "boolean", default: false },
+  },
+});
+if (!given.out) {
+  console.error("usage: run.mjs --out FOLDER [options]   (see the top of the file)");
+  process.exit(2);
+}
+const settings = settingsOf(given);
+mkdirSync(settings.out, { recursive: true });
+const results = join(settings.out, "results.jsonl");
+const deadline = Date.now() + 60_000 * Number(given.minutes);
+const named = given.only?.split(",");
+const watch = new DeviceWatch();
+watch.start();
+
+let failed = 0;
+for (const name of named ?? Object.keys(PARTS)) {
+  const part = PARTS[name];
+  if (!part) throw new Error(`"${name}" is no part; there are ${Object.keys(PARTS).join(", ")}.`);
+  if (!named && linesOf(name).some(({ event }) => event === "done")) continue;
+  const left = (deadline - Date.now()) / 1000;
+  if (!settings.tiny && left < part.seconds) {
+    console.log(`${name}: left for the next call; it takes about ${part.seconds} s, and ${Math.round(left)} s are left`);
+    break;
+  }
+  failed += await runPart(name, part);
+}
+watch.stop();
+writeFileSync(join(settings.out, "report.md"), reportOf(readLines()));
+console.log(`Results: ${results}; tables: ${join(settings.out, "report.md")}`);
+process.exit(failed > 0 ? 1 : 0);
+
+/** One part from begin to end. @returns 1 where it failed */
+async function runPart(name, part) {
+  const record = (line) => appendFileSync(results, `${JSON.stringify({ at: new Date().toISOString(), part: name, ...line })}\n`);
+  const started = performance.now();
+  record({ event: "begin", load: loadavg()[0], settings: { ...settings, out: undefined } });
+  console.log(`${name} ...`);
+  try {
+    await part.run({ settings, record, open, watch, lines: linesOf });
+    const seconds = (performance.now() - started) / 1000;
+    record({ event: "done", seconds });
+    console.log(`${name}: done in ${seconds.toFixed(1)} s`);
+    return 0;
+  } catch (error) {
+    record({ event: "failed", error: error.message });
+    console.log(`${name}: FAILED: ${error.message}`);
+    return 1;
+  }
+}
+
+/** A process of an engine; what it prints goes to a log of its name. */
+function open(engine, env = {}) {
+  const log = join(settings.out, `${engine}.log`);
+  const script = (name) => fileURLToPath(new URL(name, import.meta.url));
+  if (engine === "kiln") return new Worker(process.execPath, [script("./worker-kiln.mjs")], { env, log });
+  return new Worker(settings.python, [script("./worker-diffusers.py"), engine], { env: { ...env, PYTHONUNBUFFERED: "1" }, log });
+}
+
+function readLines() {
+  if (!existsSync(results)) return [];
+  const lines = readFileSync(results, "utf8").split("\n");
+  // The last line of a call that was cut may be torn.
+  return lines.flatMap((line) => {
+    try {
+      return line === "" ? [] : [JSON.parse(line)];
+    } catch {
+      return [];
+    }
+  });
+}
+
+function linesOf(part) {
+  return readLines().filter((line) => line.part === part);
+}
+
+function settingsOf(values) {
+  const { tiny, device } = values;
+  const onGpu = device === "cuda" || device === "webgpu";
+  const numbers = (value, fallback) => (value ?? fallback).split(",").map(Number);
+  const here = (path) => fileURLToPath(new URL(path, import.meta.url));
+  const reference =
+    values.reference ??
+    [here("../../../reference"), here("../../packages/diffusion/fixtures/reference")].find((path) => existsSync(path));
+  return {
+    out: resolve(values.out),
+    tiny,
+    device,
+    torchDevice: values["torch-device"] ?? (onGpu ? "cuda" : "cpu"),
+    precision: values.precision ?? (onGpu ? "float16" : "float32"),
+    engines: values.engines.split(","),
+    reference,
+    checkpoint: values.checkpoint ?? (tiny ? join(reference, "checkpoints/tiny-xl") : join(roomy(), "sdxl-random")),
+    python: values.python,
+    size: Number(values.size ?? (tiny ? 64 : 1024)),
+    steps: numbers(values.steps, tiny ? "2,3" : "20,30"),
+    batches: numbers(values.batches, tiny ? "1,2" : "1,2,4,8,16"),
+    repeats: Number(values.repeats ?? (tiny ? 2 : 5)),
+    clients: Number(values.clients ?? (tiny ? 2 : 8)),
+    guidance: Number(values.guidance),
+    kilnOptions: JSON.parse(values["kiln-options"]),
+  };
+}
+
+/** Memory where there is enough for the weights, else the disk. */
+function roomy() {
+  return existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
+}
