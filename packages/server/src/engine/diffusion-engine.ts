@@ -216,6 +216,8 @@ function requestOf(job: EngineJob): GenerateRequest {
       end,
     })),
     loras: job.loras.map(({ path, weight, textEncoderWeight }) => defined({ file: path, weight, textEncoderWeight })),
+    vae: job.vae?.path,
+    embeddings: job.embeddings.map(({ path, token }) => defined({ file: path, token })),
     originalSize: request.original_size,
     cropTopLeft: request.crop,
     targetSize: request.target_size,

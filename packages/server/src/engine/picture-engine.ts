@@ -15,6 +15,7 @@ export interface EngineJob {
   request: CompleteRequest;
   checkpoint: ModelFiles;
   vae: ModelFiles | undefined;
+  embeddings: (ModelFiles & { token?: string })[];
   refiner: ModelFiles | undefined;
   controlnets: ModelFiles[];
   loras: (ModelFiles & { weight: number; textEncoderWeight?: number })[];

@@ -1,10 +1,10 @@
 import { randomInt } from "node:crypto";
-import { resolveA1111Name } from "@kiln/diffusion";
+import { mentionsEmbedding, resolveA1111Name } from "@kiln/diffusion";
 import { messageOf, ServiceError } from "../errors.ts";
 import type { Catalogue } from "../models/catalogue.ts";
 import type { ModelDefaults, ModelInfo } from "../models/model.ts";
 import { findScheduler } from "../models/schedulers.ts";
-import { MAX_HIRES_SIDE, MAX_STEPS } from "./limits.ts";
+import { MAX_EMBEDDINGS, MAX_HIRES_SIDE, MAX_STEPS } from "./limits.ts";
 import type { CompleteRequest, GenerationRequest } from "./request.ts";
 
 /** What the operator's settings add to requests that say nothing. */
@@ -40,13 +40,18 @@ export function completeRequest(request: GenerationRequest, catalogue: Catalogue
   for (const [index, control] of request.controls.entries()) {
     requireFamily(catalogue.require(control.model, "controlnet", `controls.${index}.model`), model, `controls.${index}.model`);
   }
+  const vae = request.vae === undefined ? undefined : catalogue.require(request.vae, "vae", "vae");
+  const embeddings = embeddingsOf(request, model, catalogue);
   const { defaults } = model;
   requireHiresSize(request, defaults);
   // A few-step LoRA changes what the checkpoint can do: its recipe stands before the checkpoint's.
   const source = loras.find(({ weight, file }) => weight !== 0 && file.variant !== "base")?.file ?? model;
   const negative = request.negative_prompt ?? defaults.negative_prompt;
+  const { embeddings: _, ...rest } = request;
   return {
-    ...request,
+    ...rest,
+    ...(vae === undefined ? {} : { vae: vae.id }),
+    ...(embeddings.length > 0 ? { embeddings } : {}),
     ...(negative === undefined ? {} : { negative_prompt: negative }),
     ...(request.refiner ? { refiner: { ...request.refiner, model: refinerOf(request, catalogue).id } } : {}),
     ...(request.image === undefined ? {} : { strength: request.strength ?? DEFAULT_STRENGTH }),
@@ -62,6 +67,36 @@ export function completeRequest(request: GenerationRequest, catalogue: Catalogue
     seed: request.seed ?? String(randomInt(RANDOM_SEED_END)),
     loras: loras.map(({ file, ...lora }) => ({ ...lora, name: file.id })),
   };
+}
+
+/** The embeddings that a request names, or that its prompts name in the syntax where that is enough. */
+function embeddingsOf(
+  request: GenerationRequest,
+  model: ModelInfo,
+  catalogue: Catalogue,
+): NonNullable<CompleteRequest["embeddings"]> {
+  if (request.embeddings) {
+    return request.embeddings.map(({ name, token }, index) => {
+      const field = `embeddings.${index}.name`;
+      const file = catalogue.require(name, "embedding", field);
+      requireFamily(file, model, field);
+      return { name: file.id, ...(token === undefined ? {} : { token }) };
+    });
+  }
+  if (request.prompt_syntax !== "a1111") return [];
+  const text = [
+    request.prompt,
+    request.prompt_2,
+    request.negative_prompt ?? model.defaults.negative_prompt,
+    request.negative_prompt_2,
+  ]
+    .filter((each) => each !== undefined)
+    .join("\n");
+  return catalogue
+    .list("embedding")
+    .filter(({ id, family, embedding }) => family === model.family && mentionsEmbedding(text, [id, ...(embedding?.tokens ?? [])]))
+    .slice(0, MAX_EMBEDDINGS)
+    .map(({ id }) => ({ name: id, token: id }));
 }
 
 /** With a picture, only `strength` of the steps are run: a recipe of one step is lengthened until one is left. */

@@ -10,6 +10,7 @@ export function infotextOf(request: CompleteRequest, seed: string = request.seed
     ["Seed", seed],
     ["Size", `${request.width}x${request.height}`],
     ["Model", request.model],
+    ["VAE", request.vae],
     // Where 1 is the whole encoder.
     ["Clip skip", request.clip_skip > 0 ? request.clip_skip + 1 : undefined],
     ["Denoising strength", request.image === undefined ? request.hires?.strength : request.strength],

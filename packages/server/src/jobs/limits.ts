@@ -14,6 +14,8 @@ export const MAX_STEPS = 150;
 export const MAX_PICTURES = 8;
 export const MAX_LORAS = 8;
 export const MAX_CONTROLS = 4;
+/** Each takes at least one of the prompt's 75 tokens a window; nobody's prompt names so many. */
+export const MAX_EMBEDDINGS = 16;
 /** A JSON body may hold a few pictures in base64: 4 controls, an image and a mask of 8 MB each. */
 export const MAX_BODY_BYTES = 64 * 1024 * 1024;
 /** One uploaded file; a 4096² PNG of noise is 48 MB. */

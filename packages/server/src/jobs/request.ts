@@ -24,6 +24,13 @@ const lora = z.object({
   text_encoder_weight: z.number().min(-4).max(4).optional(),
 });
 
+/** A textual inversion that the prompts may name. */
+const embedding = z.object({
+  name,
+  /** What calls it in the prompts, beside its name and the token that its file names. */
+  token: z.string().min(1).max(100).optional(),
+});
+
 /** What A1111 lets its users set beside sampler and schedule. */
 const a1111Options = z.object({
   eta: z.number().min(0).max(10).optional(),
@@ -110,6 +117,10 @@ export const generationRequestSchema = z
     mask: picture.optional(),
     controls: z.array(control).max(limits.MAX_CONTROLS).default([]),
     loras: z.array(lora).max(limits.MAX_LORAS).optional(),
+    /** A VAE in place of the checkpoint's own. */
+    vae: name.optional(),
+    /** Left out: none in the plain syntax; in A1111's, those that the prompts name, as there. */
+    embeddings: z.array(embedding).max(limits.MAX_EMBEDDINGS).optional(),
     refiner: refiner.optional(),
     hires: hires.optional(),
     original_size: sizeTuple.optional(),
@@ -166,4 +177,6 @@ export interface CompleteRequest extends GenerationRequest {
   /** The model or LoRA whose recipe filled in steps, guidance and scheduler. */
   defaults_from?: string;
   loras: { name: string; weight: number; text_encoder_weight?: number | undefined }[];
+  /** Absent where no prompt names one; so are all jobs of earlier versions. */
+  embeddings?: { name: string; token?: string | undefined }[];
 }

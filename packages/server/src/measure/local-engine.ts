@@ -67,6 +67,7 @@ export class LocalEngine {
         request,
         checkpoint: { id, path },
         vae: undefined,
+        embeddings: [],
         refiner: undefined,
         controlnets: [],
         loras: [],

@@ -17,8 +17,8 @@ import { findScheduler } from "./schedulers.ts";
 
 const KINDS: Partial<Record<Inspection["kind"], ModelKind>> = {
   checkpoint: "checkpoint",
+  // Tiny ones draw previews alone, so they are no choice that a request has.
   vae: "vae",
-  "tiny vae": "vae",
   controlnet: "controlnet",
   lora: "lora",
   "textual inversion": "embedding",
@@ -57,6 +57,7 @@ export async function describeModel(path: string, id: string, warn: (message: st
       size: { width: defaults.width, height: defaults.height },
       defaults,
       ...(words ? { words } : {}),
+      ...(found.embedding ? { embedding: found.embedding } : {}),
     };
   } catch (error) {
     warn(`${path} is left out: ${messageOf(error)}`);

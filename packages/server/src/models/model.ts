@@ -1,3 +1,5 @@
+import type { EmbeddingSummary } from "@kiln/diffusion";
+
 export const MODEL_KINDS = ["checkpoint", "controlnet", "lora", "vae", "embedding", "upscaler"] as const;
 export type ModelKind = (typeof MODEL_KINDS)[number];
 export type ModelFamily = "sdxl" | "sdxl-refiner" | "sd15";
@@ -36,4 +38,6 @@ export interface ModelInfo {
   /** Those of the defaults that the operator's file has set. */
   operator?: Partial<ModelDefaults>;
   words?: Record<string, string[]>;
+  /** Of a textual inversion: what calls it beside its name, its vectors, and their widths by text encoder. */
+  embedding?: EmbeddingSummary;
 }

@@ -6,7 +6,7 @@ import type { JobRow } from "../records/job-store.ts";
 /** Finds the files and pictures that a job names. Raises ServiceError when one has gone since the job was accepted. */
 export async function engineJobOf(row: JobRow, catalogue: Catalogue, pictures: PicturesIn): Promise<EngineJob> {
   const { request } = row;
-  const files = (name: string, kind: "checkpoint" | "controlnet" | "lora", field: string): ModelFiles => {
+  const files = (name: string, kind: "checkpoint" | "controlnet" | "lora" | "vae" | "embedding", field: string): ModelFiles => {
     const { id, path } = catalogue.require(name, kind, field);
     return { id, path };
   };
@@ -17,7 +17,11 @@ export async function engineJobOf(row: JobRow, catalogue: Catalogue, pictures: P
     id: row.id,
     request,
     checkpoint: files(request.model, "checkpoint", "model"),
-    vae: undefined,
+    vae: request.vae === undefined ? undefined : files(request.vae, "vae", "vae"),
+    embeddings: (request.embeddings ?? []).map(({ name, token }) => ({
+      ...files(name, "embedding", "embeddings"),
+      ...(token === undefined ? {} : { token }),
+    })),
     refiner: request.refiner?.model === undefined ? undefined : files(request.refiner.model, "checkpoint", "refiner.model"),
     controlnets: request.controls.map((control, index) => files(control.model, "controlnet", `controls.${index}.model`)),
     loras: request.loras.map(({ name, weight, text_encoder_weight }) => ({

@@ -50,7 +50,7 @@ export function infoOf(plan: Plan, done: readonly JobWithImages[], { version }: 
     face_restoration_model: null,
     sd_model_name: request.model,
     sd_model_hash: null,
-    sd_vae_name: null,
+    sd_vae_name: request.vae ?? null,
     sd_vae_hash: null,
     seed_resize_from_w: -1,
     seed_resize_from_h: -1,

@@ -16,7 +16,7 @@ export const a1111: Dialect = {
     registerOptions(app, context, options);
     registerGeneration(app, context, options);
     registerProgress(app, context);
-    registerLists(app, context);
+    registerLists(app, context, options);
     registerExtras(app);
     registerControlNet(app, context);
     // Clients tell a server without an extension by this text.

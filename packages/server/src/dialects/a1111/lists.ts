@@ -4,10 +4,12 @@ import { A1111_SAMPLERS, A1111_SCHEDULES, a1111SamplerOptions } from "@kiln/diff
 import type { FastifyInstance } from "fastify";
 import { ServiceError } from "../../errors.ts";
 import type { ServerContext } from "../../http/dialect.ts";
+import type { ModelInfo } from "../../models/model.ts";
 import { UPSCALERS } from "./hires.ts";
+import type { OptionsStore } from "./options.ts";
 import { stylesOf } from "./prompt.ts";
 import { sendNull } from "./send-null.ts";
-import { chosenModel } from "./settings.ts";
+import { chosenModel, nameOfVae } from "./settings.ts";
 
 /** What its pixels are enlarged by is up to the request; A1111 names four times. */
 const UPSCALER_SCALE = 4;
@@ -16,7 +18,7 @@ const SCRIPTS = ["controlnet"];
 const CONTROLNET_MARK = "controlnet m2m";
 
 /** Everything that clients fill their menus from. What is not in this build is an empty list. */
-export function registerLists(app: FastifyInstance, context: ServerContext): void {
+export function registerLists(app: FastifyInstance, context: ServerContext, options: OptionsStore): void {
   const { catalogue } = context;
   const lists: Record<string, () => unknown> = {
     samplers: () => A1111_SAMPLERS.map(({ name, aliases }) => ({ name, aliases, options: a1111SamplerOptions(name) })),
@@ -37,14 +39,13 @@ export function registerLists(app: FastifyInstance, context: ServerContext): voi
         filename: basename(path) || id,
         config: null,
       })),
-    "sd-vae": () => [],
-    "sd-modules": () => [],
+    "sd-vae": () => vaes(context),
+    "sd-modules": () => vaes(context),
     upscalers: () =>
       UPSCALERS.map((name) => ({ name, model_name: null, model_path: null, model_url: null, scale: UPSCALER_SCALE })),
     "latent-upscale-modes": () => [{ name: "Latent" }],
     loras: () =>
       catalogue.list("lora").map(({ id, title, path }) => ({ name: id, alias: title, path: basename(path), metadata: {} })),
-    embeddings: () => ({ loaded: {}, skipped: {} }),
     hypernetworks: () => [],
     "face-restorers": () => [],
     "realesrgan-models": () => [],
@@ -57,8 +58,26 @@ export function registerLists(app: FastifyInstance, context: ServerContext): voi
     "cmd-flags": () => flagsOf(context),
   };
   for (const [name, list] of Object.entries(lists)) app.get(`/sdapi/v1/${name}`, async () => list());
+  app.get("/sdapi/v1/embeddings", async (request) =>
+    embeddingsFor(chosenModel((await options.read(request.caller.owner)).sd_model_checkpoint, context), context),
+  );
   app.get("/config", async () => menus(context));
   registerModelActions(app, context);
+}
+
+function vaes({ catalogue }: ServerContext): object[] {
+  return catalogue.list("vae").map((vae) => ({ model_name: nameOfVae(vae), filename: nameOfVae(vae) }));
+}
+
+/** Textual inversions: those that the caller's checkpoint can use, and those of other architectures, which A1111 leaves aside. */
+function embeddingsFor(model: ModelInfo | undefined, { catalogue }: ServerContext): object {
+  const all = catalogue.list("embedding").map(({ id, family, embedding }) => {
+    const shape = Object.values(embedding?.widths ?? {}).reduce((sum, width) => sum + width, 0);
+    const shown = { step: null, sd_checkpoint: null, sd_checkpoint_name: null, shape, vectors: embedding?.vectors ?? 1 };
+    return { usable: family === (model?.family ?? null), entry: [id, shown] as const };
+  });
+  const those = (usable: boolean) => Object.fromEntries(all.filter((each) => each.usable === usable).map(({ entry }) => entry));
+  return { loaded: those(true), skipped: those(false) };
 }
 
 function registerModelActions(app: FastifyInstance, context: ServerContext): void {

@@ -10,6 +10,8 @@ const FORMATS = { png: "png", jpg: "jpeg", jpeg: "jpeg", webp: "webp" } as const
 export const settingsSchema = z.looseObject({
   sd_model_checkpoint: z.string().max(500).nullish(),
   sd_vae: z.string().max(500).nullish(),
+  /** Forge's name for it: VAE and text encoders to be used, by file. */
+  forge_additional_modules: z.array(z.string().max(500)).max(16).nullish(),
   CLIP_stop_at_last_layers: wholeNumber((schema) => schema.min(1).max(12)).nullish(),
   sdxl_clip_l_skip: looseFlag.nullish(),
   randn_source: z.enum(["GPU", "CPU", "NV"]).nullish(),
@@ -105,6 +107,23 @@ export function settingsFor(stored: Readonly<Record<string, unknown>>, overrides
 export function formatOf({ samples_format, jpeg_quality }: Settings): { format: "png" | "jpeg" | "webp"; quality?: number } {
   const format = FORMATS[samples_format ?? "png"];
   return { format, ...(format === "png" ? {} : { quality: jpeg_quality ?? 80 }) };
+}
+
+/** The VAE that a caller has chosen. `unknown` is its name where there is no such VAE: A1111 goes on with the checkpoint's own. */
+export function chosenVae(
+  { sd_vae, forge_additional_modules }: Settings,
+  { catalogue }: ServerContext,
+): { vae: ModelInfo | undefined; unknown: string | undefined } {
+  const named = sd_vae && !/^(automatic|none)$/i.test(sd_vae) ? [sd_vae] : [];
+  // Forge's clients send paths, of which the file's name is enough.
+  const modules = (forge_additional_modules ?? []).map((path) => path.split(/[\\/]/).at(-1) ?? path);
+  const vae = [...named, ...modules].map((name) => catalogue.find(name, "vae")).find((found) => found !== undefined);
+  return { vae, unknown: vae ? undefined : named[0] };
+}
+
+/** The name that A1111 has for a VAE: its file's. */
+export function nameOfVae({ id, path }: ModelInfo): string {
+  return path.endsWith(".safetensors") ? `${id}.safetensors` : id;
 }
 
 /** The checkpoint that a caller has chosen; the default one where it is not there any more. */

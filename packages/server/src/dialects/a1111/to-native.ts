@@ -11,7 +11,7 @@ import { type CommonFields, type ImageFields, MAX_CALL_PICTURES, type TextFields
 import { hiresOf, hiresRemarks } from "./hires.ts";
 import { type StartPictures, storeStart } from "./pictures.ts";
 import { type ReadPrompt, readPrompt, stylesOf, withStyles } from "./prompt.ts";
-import { chosenModel, formatOf, type Settings, settingsFor } from "./settings.ts";
+import { chosenModel, chosenVae, formatOf, type Settings, settingsFor } from "./settings.ts";
 
 /** A seed that is left out is drawn here, because the jobs of one call count on from it. */
 const RANDOM_SEED_END = 2 ** 32;
@@ -86,6 +86,7 @@ async function draftOf(
   const negativePrompt = fields.negative_prompt ?? context.presets.negative_prompt;
   const read = readPrompt(prompt, context);
   const units = readUnits(fields);
+  const chosen = chosenVae(settings, context);
   const sampler = samplerOf(fields);
   const start = image && (await storeStart(image, size, caller, context));
   const controls = await controlsOf(units, size, start?.images[0], context);
@@ -103,6 +104,7 @@ async function draftOf(
     clip_skip: clipSkipOf(settings, model),
     // "GPU" is NVIDIA's generator, which "NV" computes on any machine.
     noise: settings.randn_source === "CPU" ? "torch-cpu" : "philox",
+    ...(chosen.vae ? { vae: chosen.vae.id } : {}),
     ...(read.loras.length > 0 ? { loras: read.loras } : {}),
     ...(controls.length > 0 ? { controls } : {}),
     ...refinerOf(fields, context),
@@ -116,7 +118,7 @@ async function draftOf(
     prompt,
     negativePrompt,
     one,
-    remarks: remarksOf(fields, settings, read, units.some(isUnbalanced)),
+    remarks: remarksOf(fields, chosen.unknown, read, units.some(isUnbalanced)),
   };
 }
 
@@ -197,14 +199,14 @@ function refinerOf(
   return { refiner: { model: catalogue.require(name, "checkpoint", "refiner").id, mode: "ensemble", switch_at: at } };
 }
 
-function remarksOf(fields: CommonFields, { sd_vae }: Settings, { unknown }: ReadPrompt, unbalanced: boolean): string[] {
+function remarksOf(fields: CommonFields, vae: string | undefined, { unknown }: ReadPrompt, unbalanced: boolean): string[] {
   const scripts = Object.keys(fields.alwayson_scripts ?? {}).filter((name) => name.toLowerCase() !== "controlnet");
   const remarks: [boolean, string][] = [
     [unknown.length > 0, `Networks not found: ${unknown.join(", ").slice(0, 500)}`],
     [fields.restore_faces === true, "restore_faces: no face restoration is installed."],
     [fields.tiling === true, "tiling: pictures are not made to tile."],
     [(fields.subseed_strength ?? 0) > 0, "subseed: variation seeds are not mixed in."],
-    [Boolean(sd_vae) && !/^(automatic|none)$/i.test(sd_vae ?? ""), "sd_vae: the checkpoint's own VAE was used."],
+    [vae !== undefined, `sd_vae: ${vae?.slice(0, 200)} not found; the checkpoint's own VAE was used.`],
     [unbalanced, "control_mode: prompt and ControlNet were balanced."],
     [scripts.length > 0, `alwayson_scripts: ${scripts.join(", ").slice(0, 200)} not found.`],
   ];

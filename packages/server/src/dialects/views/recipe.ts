@@ -15,6 +15,7 @@ const STEPS = 30;
 const GUIDANCE_SCALE = 7.5;
 const CONTROL_SCALE = 0.8;
 const JPEG_QUALITY = 95;
+const VAE = "madebyollin/sdxl-vae-fp16-fix";
 const RANDOM_SEED_END = 2 ** 32;
 
 /** What both pictures of a job have in common; kept, so that a second attempt makes the same picture. */
@@ -57,10 +58,12 @@ export async function prepare(
   const image = `upload:${(await pictures.store(photo, caller, "original_image")).id}`;
   const { control, ...found } = await controlOf(form.pose, { width, height }, caller, context);
   const plain = isPlainSdxl(model);
+  const vae = model.family === "sdxl" ? catalogue.find(VAE, "vae") : undefined;
   const native: GenerationRequestInput = {
     prompt: "-",
     negative_prompt: texts.negative,
     model: model.id,
+    ...(vae ? { vae: vae.id } : {}),
     width,
     height,
     ...(plain ? { steps: STEPS, guidance_scale: GUIDANCE_SCALE } : {}),

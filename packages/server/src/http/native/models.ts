@@ -34,6 +34,7 @@ export const modelSchema = z.object({
     eta: z.number().optional(),
   }),
   words: z.record(z.string(), z.array(z.string())).optional(),
+  tokens: z.array(z.string()).optional().meta({ description: "What calls an embedding in a prompt" }),
   title: z.string(),
   description: z.string().optional(),
 });
@@ -50,7 +51,7 @@ export async function loadedModels(context: ServerContext): Promise<Set<string>>
 }
 
 export function viewModel(model: ModelInfo, loaded: ReadonlySet<string>, isDefault: boolean): ModelView {
-  const { id, created, kind, family, bytes, size, defaults, words, title, description } = model;
+  const { id, created, kind, family, bytes, size, defaults, words, title, description, embedding } = model;
   return {
     id,
     object: "model",
@@ -65,6 +66,7 @@ export function viewModel(model: ModelInfo, loaded: ReadonlySet<string>, isDefau
     defaults,
     title,
     ...(words ? { words } : {}),
+    ...(embedding ? { tokens: [id, ...embedding.tokens] } : {}),
     ...(description === undefined ? {} : { description }),
   };
 }
