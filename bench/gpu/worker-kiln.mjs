@@ -82,8 +82,16 @@ function lanes(count, draw) {
   };
 }
 
+/** Draws one step of every number of pictures up to a full batch: a backend may make itself ready for each. */
+async function warmUp({ size, guidance, clients }) {
+  const started = performance.now();
+  for (let batch = 1; batch <= clients; batch++) await picture({ size, steps: 1, batch, guidance });
+  return (performance.now() - started) / 1000;
+}
+
 /** Throughput of the denoising loop while pictures of different steps, schedulers and prompts join and leave. */
 async function mixed({ size, guidance, clients, warmSeconds, seconds }) {
+  const warming = await warmUp({ size, guidance, clients });
   const { events, end } = lanes(clients, (lane, turn) => ({
     prompt: `${PROMPT}, number ${lane} of ${turn}`,
     width: size,
@@ -102,11 +110,12 @@ async function mixed({ size, guidance, clients, warmSeconds, seconds }) {
   const took = (to - from) / 1000;
   const steps = inside.filter(({ kind }) => kind === "step").length;
   const pictures = inside.filter(({ kind }) => kind === "picture").length;
-  return { took, steps, pictures, stepsPerSecond: steps / took, picturesOf20PerSecond: steps / 20 / took };
+  return { warming, took, steps, pictures, stepsPerSecond: steps / took, picturesOf20PerSecond: steps / 20 / took };
 }
 
 /** How long an urgent picture waits for its first step while the batch is full, through the denoiser and its policy. */
 async function urgent({ size, guidance, clients, count, warmSeconds }) {
+  const warming = await warmUp({ size, guidance, clients });
   const request = (seed, steps) => ({
     prompt: PROMPT,
     width: size,
@@ -136,7 +145,7 @@ async function urgent({ size, guidance, clients, count, warmSeconds }) {
   await end();
   const step = median(events.flatMap(({ kind, seconds }) => (kind === "step" && seconds !== undefined ? [seconds] : [])));
   const firstStep = { p50: median(waits), p95: percentile(waits, 0.95), max: Math.max(...waits) };
-  return { rows: rowsInAll, step, firstStepDone: firstStep, waitBeyondOwnStep: firstStep.p50 - step };
+  return { warming, rows: rowsInAll, step, firstStepDone: firstStep, waitBeyondOwnStep: firstStep.p50 - step };
 }
 
 /** A few steps and one decoding with the library's own timing of each node on, summed by op. */
