@@ -5,13 +5,15 @@
  *   node bench/make-checkpoint.mjs /tmp/sdxl-random
  *   PYTHON=$(bench/reference-environment.sh /tmp/reference-environment)
  *   node bench/sdxl.mjs /tmp/sdxl-random --python $PYTHON [--only load,cold,step256,step512,step1024,vae512,vae1024]
- *        [--engines kiln,resident,openvino,float32,bfloat16,bfloat16-last,bfloat16-compiled] [--repeats 3] [--calls 2] [--threads N] [--load-size 128] [--json FILE]
+ *        [--engines kiln,resident,openvino,float32,bfloat16,bfloat16-last,bfloat16-compiled,cpp-f16] [--repeats 3] [--calls 2] [--threads N] [--load-size 128] [--json FILE]
  *
  * Every measurement is a process of its own; the engines take turns, `--repeats` times, and the least of each number counts.
  * `load` is from the start of the process to the end of the first step, imports and text encoders included; `cold` is the same
  * with the page cache dropped before (root only). `picture512` is a whole picture in 20 steps with guidance, `fewsteps1024` one in
  * 4 steps without, each from the prompt to the PNG. `kiln` is ONNX Runtime as Kiln uses it by default, `resident` keeps its weights as
- * float32 in memory, `openvino` is what `kiln accel install` brings, in bfloat16. The others are diffusers: see bench/sdxl.py.
+ * float32 in memory, `openvino` is what `kiln accel install` brings, in bfloat16. `cpp-f16` and `cpp-q8_0` are
+ * stable-diffusion.cpp, for which `--file` names the checkpoint as one file and `--cpp-python` a Python with the package
+ * stable-diffusion-cpp-python. The others are diffusers: see bench/sdxl.py.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, writeFileSync } from "node:fs";
@@ -23,6 +25,8 @@ const { values: options, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     python: { type: "string" },
+    "cpp-python": { type: "string" },
+    file: { type: "string" },
     only: { type: "string", default: "load,cold,step512,step1024,vae1024" },
     engines: { type: "string", default: "kiln,float32,bfloat16" },
     repeats: { type: "string", default: "3" },
@@ -67,10 +71,21 @@ function measure(part, engine) {
   const [, kind = "", digits = ""] = /^([a-z]+)(\d*)$/.exec(part) ?? [];
   if (kind === "cold") dropCaches();
   const size = digits || options["load-size"];
-  const script = fileURLToPath(new URL(isKiln(engine) ? "./sdxl-kiln.mjs" : "./sdxl.py", import.meta.url));
-  const args = [script, folder, kind === "cold" ? "load" : kind, size, options.calls, engine];
+  const [interpreter, name, checkpoint] = isKiln(engine)
+    ? [process.execPath, "./sdxl-kiln.mjs", folder]
+    : engine.startsWith("cpp-")
+      ? [options["cpp-python"] ?? options.python, "./sdxl-cpp.py", options.file]
+      : [options.python, "./sdxl.py", folder];
+  const args = [
+    fileURLToPath(new URL(name, import.meta.url)),
+    checkpoint,
+    kind === "cold" ? "load" : kind,
+    size,
+    options.calls,
+    engine,
+  ];
   const env = { ...process.env, BENCH_START: `${Date.now() / 1000}`, BENCH_THREADS: options.threads };
-  const { status, stdout, stderr } = spawnSync(isKiln(engine) ? process.execPath : options.python, args, {
+  const { status, stdout, stderr } = spawnSync(interpreter, args, {
     env,
     encoding: "utf8",
   });

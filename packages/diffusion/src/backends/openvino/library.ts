@@ -13,6 +13,16 @@ export const ELEMENT_TYPE = { float32: 4, int64: 10, uint8: 16 } as const;
 /** The version of the library that the numbers above and the file's name belong to. */
 export const LIBRARY_FILE = "libopenvino_c.so.2641";
 
+/** What one operation of a run took. */
+export interface OperationTime {
+  readonly name: string;
+  /** "Convolution", "FullyConnected", "Reorder"... */
+  readonly type: string;
+  /** The kernel that ran: "brgemm_avx512_bf16". */
+  readonly kernel: string;
+  readonly microseconds: number;
+}
+
 type Out = [Handle];
 
 export interface Library {
@@ -27,6 +37,8 @@ export interface Library {
   infer(request: Handle): Promise<void>;
   /** A copy of an output. */
   readOutput(request: Handle, index: number): { shape: number[]; data: Float32Array };
+  /** The operations of a request's last run; empty where the model was compiled without PERF_COUNT. */
+  readProfile(request: Handle): OperationTime[];
   property(core: Handle, device: string, name: string): string;
   free(kind: "tensor" | "model" | "compiled_model" | "infer_request", handle: Handle): void;
 }
@@ -37,7 +49,7 @@ export interface Library {
  */
 export function loadLibrary(folder: string): Library {
   try {
-    defineShape();
+    defineTypes();
     return bind(nativeCalls().load(join(folder, LIBRARY_FILE)));
   } catch (cause) {
     if (cause instanceof KilnError) throw cause;
@@ -49,12 +61,26 @@ export function loadLibrary(folder: string): Library {
 }
 
 /** Types are process-wide in koffi: a second library of the same names would be refused. */
-let shapeIsDefined = false;
+let typesAreDefined = false;
 
-function defineShape(): void {
-  if (!shapeIsDefined) nativeCalls().struct("kiln_ov_shape", { rank: "int64_t", dims: "int64_t*" });
-  shapeIsDefined = true;
+function defineTypes(): void {
+  if (!typesAreDefined) {
+    nativeCalls().struct("kiln_ov_shape", { rank: "int64_t", dims: "int64_t*" });
+    nativeCalls().struct("kiln_ov_profile", {
+      status: "int",
+      real: "int64_t",
+      cpu: "int64_t",
+      name: "const char*",
+      kernel: "const char*",
+      type: "const char*",
+    });
+    nativeCalls().struct("kiln_ov_profiles", { infos: "void*", size: "size_t" });
+  }
+  typesAreDefined = true;
 }
+
+/** ov_profiling_info_t's status of an operation that really ran. */
+const EXECUTED = 2;
 
 function bind(api: ReturnType<ReturnType<typeof nativeCalls>["load"]>): Library {
   const koffi = nativeCalls();
@@ -73,6 +99,8 @@ function bind(api: ReturnType<ReturnType<typeof nativeCalls>["load"]>): Library 
     setInput: api.func("int ov_infer_request_set_input_tensor_by_index(void* request, size_t i, void* tensor)"),
     getOutput: api.func("int ov_infer_request_get_output_tensor_by_index(void* request, size_t i, _Out_ void** tensor)"),
     infer: api.func("int ov_infer_request_infer(void* request)"),
+    profile: api.func("int ov_infer_request_get_profiling_info(void* request, _Out_ kiln_ov_profiles* list)"),
+    freeProfile: api.func("void ov_profiling_info_list_free(kiln_ov_profiles* list)"),
     shape: api.func("int ov_tensor_get_shape(void* tensor, _Out_ kiln_ov_shape* shape)"),
     freeShape: api.func("int ov_shape_free(kiln_ov_shape* shape)"),
     data: api.func("int ov_tensor_data(void* tensor, _Out_ void** data)"),
@@ -124,6 +152,18 @@ function bind(api: ReturnType<ReturnType<typeof nativeCalls>["load"]>): Library 
       const data = new Float32Array(view.slice(0));
       f.freeTensor(tensor);
       return { shape: Array.isArray(dims) ? dims.map(Number) : [], data };
+    },
+    readProfile: (request) => {
+      const list = { infos: null, size: 0 };
+      check(f.profile(request, list));
+      const operations: { status: number; real: number | bigint; name: string; kernel: string; type: string }[] = koffi.decode(
+        list.infos,
+        koffi.array("kiln_ov_profile", Number(list.size)),
+      );
+      f.freeProfile(list);
+      return operations
+        .filter(({ status }) => status === EXECUTED)
+        .map(({ real, name, kernel, type }) => ({ name, type, kernel, microseconds: Number(real) }));
     },
     property: (core, device, name) => {
       const cell: [unknown] = [null];

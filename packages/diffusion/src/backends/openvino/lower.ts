@@ -159,7 +159,8 @@ class Lowering {
       typeof source === "string"
         ? this.writer.stored(element, lying, (this.#layout.files.get(source) ?? 0) + offset, byteLength)
         : this.writer.constant(element, lying, source.subarray(offset, offset + byteLength));
-    const wide = type === "float32" ? tensor : this.writer.convert(tensor, true);
+    // Biases and norms are folded to float32 at once: the plugin fuses them into their neighbours only where they are constants.
+    const wide = type === "float32" ? tensor : this.writer.convert(tensor, shape.length > 1);
     return transposed ? this.#transpose(wide, [1, 0]) : wide;
   }
 
