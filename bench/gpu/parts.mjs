@@ -20,10 +20,10 @@ export const PARTS = {
   "torch-errors": { seconds: 40, run: torchErrors },
   single: { seconds: 210, run: single },
   batches: { seconds: 150, run: batches },
-  urgent: { seconds: 45, run: urgent },
-  mixed: { seconds: 60, run: mixed },
   profile: { seconds: 60, run: profile },
   best: { seconds: 180, run: best },
+  mixed: { seconds: 80, run: mixed },
+  urgent: { seconds: 60, run: urgent },
   autotune: { seconds: 420, run: autotune },
 };
 
