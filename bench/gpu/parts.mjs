@@ -19,7 +19,7 @@ export const PARTS = {
   conformance: { seconds: 90, run: conformance },
   "torch-errors": { seconds: 40, run: torchErrors },
   single: { seconds: 210, run: single },
-  batches: { seconds: 150, run: batches },
+  batches: { seconds: 200, run: batches },
   profile: { seconds: 60, run: profile },
   best: { seconds: 180, run: best },
   mixed: { seconds: 80, run: mixed },
@@ -122,7 +122,7 @@ async function batches(bench) {
     bench,
     engines,
     bench.settings.batches.map((batch) => ({ batch, steps })),
-    { repeats: 2 },
+    { repeats: 2, warmSteps: 2 },
   );
 }
 
@@ -140,7 +140,7 @@ async function best(bench) {
 
 /** torch.compile at its most thorough, which takes minutes to compile: Kiln beside it, one picture at a time. */
 async function autotune(bench) {
-  await inTurns(bench, ["kiln", "autotune"], [{ batch: 1, steps: bench.settings.steps[0] }], { warmSeconds: 480 });
+  await inTurns(bench, ["kiln", "autotune"], [{ batch: 1, steps: bench.settings.steps[0] }], { warmSeconds: 480, warmSteps: 2 });
 }
 
 /**
@@ -151,7 +151,7 @@ async function inTurns(
   { settings, record, open, watch },
   engines,
   cases,
-  { repeats = settings.repeats, warmSeconds = 300 } = {},
+  { repeats = settings.repeats, warmSeconds = 300, warmSteps } = {},
 ) {
   const { checkpoint, precision, kilnOptions, size, guidance } = settings;
   const workers = new Map();
@@ -161,9 +161,10 @@ async function inTurns(
     const before = grows ? await watch.usedMib() : undefined;
     const answer = await attempt(record, { engine, ...labels }, async () => work(workers.get(engine)));
     if (before !== undefined) memory.set(engine, (memory.get(engine) ?? 0) + (await watch.usedMib()) - before);
-    if (!answer)
-      workers.delete(engine); // it has ended, or cannot do this: the others go on
-    else record({ engine, ...labels, ...answer, deviceMib: memory.get(engine), ...prefixed(watch.takePeak()) });
+    if (!answer) {
+      await workers.get(engine).close(); // it cannot do this: the others go on
+      workers.delete(engine);
+    } else record({ engine, ...labels, ...answer, deviceMib: memory.get(engine), ...prefixed(watch.takePeak()) });
   };
   try {
     for (const engine of engines) {
@@ -175,9 +176,11 @@ async function inTurns(
     }
     for (const each of cases) {
       const request = { do: "picture", size, guidance, ...each };
+      const steps = warmSteps ?? each.steps;
       for (const engine of [...workers.keys()])
-        await tell(engine, { event: "first", ...each, size }, (worker) => worker.ask(request, warmSeconds));
-      for (let repeat = 0; repeat < repeats; repeat++)
+        await tell(engine, { event: "first", ...each, steps, size }, (worker) => worker.ask({ ...request, steps }, warmSeconds));
+      // Eight pictures at once even themselves out, and take as long as eight.
+      for (let repeat = 0; repeat < (each.batch < 8 ? repeats : Math.ceil(repeats / 2)); repeat++)
         for (const engine of [...workers.keys()])
           await tell(engine, { ...each, size, repeat }, (worker) => worker.ask({ ...request, seed: repeat + 2 }, 120));
     }

@@ -10,7 +10,7 @@
  * --minutes stops before a part that would not end within so many minutes of the start. --tiny is for machines without a GPU: the
  * reference's tiny checkpoint, small pictures, few steps. run.sh calls this with what unpack.sh unpacked.
  */
-import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, mkdirSync, readFileSync, statfsSync, writeFileSync } from "node:fs";
 import { loadavg, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -19,6 +19,9 @@ import { DeviceWatch } from "./device-watch.mjs";
 import { PARTS } from "./parts.mjs";
 import { reportOf } from "./report.mjs";
 import { Worker } from "./worker.mjs";
+
+/** SDXL base in float16 takes 6.9 GB. */
+const CHECKPOINT_BYTES = 8e9;
 
 const text = { type: "string" };
 const { values: given } = parseArgs({
@@ -144,7 +147,10 @@ function settingsOf(values) {
   };
 }
 
-/** Memory where there is enough for the weights, else the disk. */
+/** Memory where there is room for the weights, else the disk; containers often give /dev/shm 64 MiB. */
 function roomy() {
-  return existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
+  const shared = "/dev/shm";
+  if (existsSync(join(shared, "sdxl-random"))) return shared;
+  const { bavail, bsize } = existsSync(shared) ? statfsSync(shared) : { bavail: 0, bsize: 0 };
+  return bavail * bsize > CHECKPOINT_BYTES ? shared : tmpdir();
 }

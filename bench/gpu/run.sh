@@ -34,12 +34,14 @@ import glob, site, sys
 for place in [*site.getsitepackages(), site.getusersitepackages(), *sys.path]:
     for folder in sorted(glob.glob(f"{place}/nvidia/*/lib")): print(folder)' 2>/dev/null | awk '!seen[$0]++')
 fi
-folders+=(/usr/local/cuda/lib64)
+folders+=(/usr/local/cuda/lib64 /usr/local/nvidia/lib64)
 for folder in "${folders[@]}"; do
   if [ -d "$folder" ]; then LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$folder"; fi
 done
 export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:-}"
 if [ -d "$root/onnxruntime-cuda" ]; then export KILN_CUDA="${KILN_CUDA:-$root/onnxruntime-cuda}"; fi
+# Where containers put the driver's own programs.
+command -v nvidia-smi >/dev/null || export PATH="$PATH:/usr/local/nvidia/bin"
 export HF_HUB_OFFLINE=1 TORCHINDUCTOR_CACHE_DIR="${TORCHINDUCTOR_CACHE_DIR:-$root/inductor}"
 
 if [ -d "$root/reference" ]; then set -- --reference "$root/reference" "$@"; fi
