@@ -326,8 +326,8 @@ class Lowering {
   }
 
   #groupNorm(x: Traced, inputs: readonly Value[], attributes: GroupNormAttributes): string {
-    const [, gamma, beta] = three(inputs).map((value) => this.weights.float32Vector(value));
-    const vectors = { gamma: gamma ?? "", beta: beta ?? "" };
+    const [, gamma, beta] = three(inputs);
+    const vectors = { gamma: this.weights.float32Vector(gamma), beta: this.weights.float32Vector(beta) };
     const shape = imageShape(x);
     return this.#ops.groupNormFits(shape[3], attributes.groups)
       ? this.#ops.groupNorm(x.name, vectors.gamma, vectors.beta, shape, attributes)

@@ -1,4 +1,4 @@
-import type { StorageType, TensorView } from "../../checkpoint/tensor-view.ts";
+import { BYTES_PER_ELEMENT, type StorageType, type TensorView } from "../../checkpoint/tensor-view.ts";
 import { MessageWriter } from "./protobuf.ts";
 
 /** Writes ONNX models (onnx.proto, IR version 10): nodes, small inline tensors, and tensors that stay in their files. */
@@ -106,10 +106,14 @@ export class ModelWriter {
     return name;
   }
 
-  /** A tensor that is no part of the model: the session is given it by its name. */
+  /**
+   * A tensor that is no part of the model: the session is given it by its name. The library checks that every tensor's numbers
+   * are somewhere before it looks at what it was given, so this one claims to lie in the folder itself, which is never read.
+   */
   given(type: StorageType, shape: readonly number[]): string {
     const name = this.fresh();
-    this.#initializer(name, type, shape, () => undefined);
+    const byteLength = shape.reduce((product, size) => product * size, BYTES_PER_ELEMENT[type]);
+    this.#initializer(name, type, shape, (tensor) => external(tensor, ".", 0, byteLength));
     return name;
   }
 
@@ -128,9 +132,7 @@ export class ModelWriter {
         return;
       }
       // The library resolves locations against the root folder and refuses a leading slash.
-      const entries = { location: view.source.replace(/^\/+/, ""), offset: `${view.offset}`, length: `${view.byteLength}` };
-      for (const [key, value] of Object.entries(entries)) tensor.message(13, new MessageWriter().string(1, key).string(2, value));
-      tensor.int(14, 1);
+      external(tensor, view.source.replace(/^\/+/, ""), view.offset, view.byteLength);
     });
     return name;
   }
@@ -158,6 +160,13 @@ export class ModelWriter {
     data(tensor);
     this.#graph.message(5, tensor);
   }
+}
+
+/** Says that a tensor's numbers lie in a file. */
+function external(tensor: MessageWriter, location: string, offset: number, length: number): void {
+  for (const [key, value] of Object.entries({ location, offset: `${offset}`, length: `${length}` }))
+    tensor.message(13, new MessageWriter().string(1, key).string(2, value));
+  tensor.int(14, 1);
 }
 
 function attribute(name: string, value: Attribute): MessageWriter {

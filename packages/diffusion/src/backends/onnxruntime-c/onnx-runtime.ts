@@ -139,7 +139,8 @@ export class OnnxRuntime {
     library.do("SetSessionLogSeverityLevel", options, verbose ? LOG_LEVEL.verbose : LOG_LEVEL.error);
     if (threads !== undefined) library.do("SetIntraOpNumThreads", options, threads);
     if (profile !== undefined) library.do("EnableProfiling", options, profile);
-    for (const [key, value] of Object.entries(config)) library.do("AddSessionConfigEntry", options, key, value);
+    for (const [key, value] of Object.entries({ ...EXTERNAL_FOLDER, ...config }))
+      library.do("AddSessionConfigEntry", options, key, value);
     for (const [name, tensor] of initializers ?? []) library.do("AddInitializer", options, name, tensor);
     if (cuda !== undefined) this.#appendCuda(options, cuda);
   }
@@ -164,6 +165,9 @@ export class OnnxRuntime {
     return known;
   }
 }
+
+/** Where tensors lie that models name by a path without its leading slash (`ModelWriter`). */
+const EXTERNAL_FOLDER = { "session.model_external_initializers_file_folder_path": "/" };
 
 /** ArenaExtendStrategy kSameAsRequested. */
 const SAME_AS_REQUESTED = 1n;

@@ -140,10 +140,18 @@ interface NativeFunction {
   async: (...given: readonly unknown[]) => void;
 }
 
+/**
+ * Libraries stay loaded until the process ends: koffi unloads one that nothing holds any more, and does not see that the functions
+ * of a table belong to it.
+ */
+const LOADED = new Set<unknown>();
+
 function openTable(path: string): { version: string; table: readonly unknown[] } {
   const koffi = nativeCalls();
   try {
-    const base: unknown = koffi.load(path).func("void* OrtGetApiBase()")();
+    const library = koffi.load(path);
+    LOADED.add(library);
+    const base: unknown = library.func("void* OrtGetApiBase()")();
     const [getApi, getVersion]: unknown[] = koffi.decode(base, koffi.array("void*", 2));
     const version = String(koffi.decode(getVersion, koffi.proto("str", []))());
     const api: unknown = koffi.decode(getApi, koffi.proto("void*", ["uint32_t"]))(API_VERSION);
