@@ -124,6 +124,14 @@ export class OnnxRuntime {
     }
   }
 
+  /**
+   * Loads the CUDA provider and has it read some options.
+   * @throws KilnError backend_unavailable where a library of it cannot be loaded; backend_failed for options that it does not know
+   */
+  checkCuda(settings: Readonly<Record<string, string>>): void {
+    this.#withCuda(settings, () => undefined);
+  }
+
   /** Frees the environment. Sessions and tensors must be gone. */
   async dispose(): Promise<void> {
     await this.library.endRuns();
@@ -146,12 +154,18 @@ export class OnnxRuntime {
   }
 
   #appendCuda(options: Handle, settings: Readonly<Record<string, string>>): void {
+    this.#withCuda(settings, (provider) => {
+      this.library.do("SessionOptionsAppendExecutionProvider_CUDA_V2", options, provider);
+    });
+  }
+
+  #withCuda(settings: Readonly<Record<string, string>>, use: (provider: Handle) => void): void {
     const { library } = this;
     const provider = library.create("CreateCUDAProviderOptions");
     try {
       const entries = Object.entries(settings);
       library.do("UpdateCUDAProviderOptions", provider, Object.keys(settings), Object.values(settings), entries.length);
-      library.do("SessionOptionsAppendExecutionProvider_CUDA_V2", options, provider);
+      use(provider);
     } finally {
       library.release("ReleaseCUDAProviderOptions", provider, "CreateCUDAProviderOptions");
     }
