@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Keys } from "./auth/keys.ts";
+import { PictureLinks } from "./auth/picture-links.ts";
 import { RateLimiter } from "./auth/rate-limiter.ts";
 import { openContentPolicy } from "./content/policy.ts";
 import type { EngineSupervisor } from "./engine/supervisor.ts";
@@ -12,6 +13,7 @@ import { Maintenance } from "./jobs/maintenance.ts";
 import { WebhookOutbox } from "./jobs/webhook-outbox.ts";
 import { Pulls } from "./models/pull/pulls.ts";
 import { Documents } from "./records/documents.ts";
+import { sharedSecret } from "./records/secrets.ts";
 import { Usage } from "./records/usage.ts";
 
 /** What every route works with, and the gateway's own work beside the routes. */
@@ -22,6 +24,9 @@ export async function makeContext(
 ): Promise<ServerContext> {
   const { settings, log, database, queue, bus, storage, store, pictures, catalogue, presets, metrics, workers } = foundation;
   const usage = new Usage(database.records);
+  const keys = new Keys(database.records);
+  const linkSecret = await sharedSecret(database.records, "picture-links");
+  const links = new PictureLinks(linkSecret, settings.KILN_LINK_SECONDS, () => keys.any());
   const limiter = new RateLimiter(settings.KILN_RATE_LIMIT);
   const policy = openContentPolicy(
     settings.KILN_CONTENT_RULES ?? join(settings.KILN_DATA_DIR, "content-rules.json"),
@@ -41,6 +46,7 @@ export async function makeContext(
       metadata: settings.KILN_OUTPUT_METADATA,
     },
     presets: presets.presets,
+    links,
     maxWaiting: settings.KILN_MAX_WAITING,
     checkContent: (request, caller) => policy.check(request, caller.contentCeiling),
     async checkQuota(caller, count) {
@@ -98,7 +104,8 @@ export async function makeContext(
     pictures,
     catalogue,
     presets,
-    keys: new Keys(database.records),
+    keys,
+    links,
     usage,
     documents: new Documents(database.records),
     workers,

@@ -17,5 +17,8 @@ export const LOCAL_CALLER: Caller = {
   contentCeiling: undefined,
 };
 
+/** Whoever holds a signed link, on the routes of pictures alone: what it shows was decided when it was signed. */
+export const LINK_CALLER: Caller = { ...LOCAL_CALLER, owner: "link" };
+
 /** Whoever asks for something that is answered without a key. Has nothing and may do nothing. */
 export const ANONYMOUS_CALLER: Caller = { ...LOCAL_CALLER, owner: "anonymous", role: "user" };

@@ -1,8 +1,8 @@
 import cors from "@fastify/cors";
 import multipart from "@fastify/multipart";
 import websocket from "@fastify/websocket";
-import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from "fastify";
-import { ANONYMOUS_CALLER } from "../auth/caller.ts";
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyRequest, LogController } from "fastify";
+import { ANONYMOUS_CALLER, type Caller, LINK_CALLER } from "../auth/caller.ts";
 import { admit } from "../auth/guard.ts";
 import { COMMON_DIALECTS, ROOT_DIALECTS } from "../dialects/index.ts";
 import { ServiceError } from "../errors.ts";
@@ -88,6 +88,11 @@ function acceptBodies(app: FastifyInstance): void {
   });
 }
 
+/** Whoever has a signed link to what it asks for. Others need a key, where one is needed. */
+function callerOfLink(request: FastifyRequest, { links }: ServerContext): Caller | undefined {
+  return request.routeOptions.config.signed === true && links.holds(request.url) ? LINK_CALLER : undefined;
+}
+
 function addHooks(app: FastifyInstance, listener: Listener, context: ServerContext): void {
   const { settings } = context;
   const guard = {
@@ -103,7 +108,7 @@ function addHooks(app: FastifyInstance, listener: Listener, context: ServerConte
     request.caller = ANONYMOUS_CALLER;
     if (wantsPage(request.method, request.url, request.headers.accept)) return await sendPage(reply, () => admit(request, guard));
     const isPublic = request.routeOptions.config.public === true || request.method === "OPTIONS" || request.is404;
-    if (!isPublic) request.caller = await admit(request, guard);
+    if (!isPublic) request.caller = callerOfLink(request, context) ?? (await admit(request, guard));
   });
   app.addHook("onResponse", async (request, reply) => {
     const seconds = reply.elapsedTime / 1000;

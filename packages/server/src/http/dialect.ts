@@ -1,6 +1,7 @@
 import type { FastifyInstance } from "fastify";
 import type { Logger } from "pino";
 import type { Keys } from "../auth/keys.ts";
+import type { PictureLinks } from "../auth/picture-links.ts";
 import type { EngineSupervisor } from "../engine/supervisor.ts";
 import type { EventBus } from "../events/bus.ts";
 import type { JobService } from "../jobs/job-service.ts";
@@ -28,6 +29,7 @@ export interface ServerContext {
   /** Model downloads of this process. */
   pulls: Pulls | undefined;
   keys: Keys;
+  links: PictureLinks;
   usage: Usage;
   documents: Documents;
   workers: WorkerRecords;

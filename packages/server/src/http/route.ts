@@ -13,6 +13,8 @@ declare module "fastify" {
   interface FastifyContextConfig {
     /** Answered without a key. */
     public?: boolean;
+    /** Also answered to whoever has a signed link to it. */
+    signed?: boolean;
     /** Callers that this route's face knows besides those with keys, by what they sent as their credential. */
     identify?: (credential: string) => Promise<Caller | undefined>;
   }
@@ -47,6 +49,8 @@ export interface RouteSpec<Params extends z.ZodType, Query extends z.ZodType, Bo
   bodyTypes?: string[];
   answers: Record<number, Answer>;
   public?: boolean;
+  /** Also answered to whoever has a signed link to it. */
+  signed?: boolean;
   /** Only for callers with the admin role. */
   admin?: boolean;
   handle(input: RouteInput<z.output<Params>, z.output<Query>, z.output<Body>>): Promise<unknown>;
@@ -64,6 +68,7 @@ export interface Route {
   bodyTypes: string[];
   answers: Record<number, Answer>;
   public: boolean;
+  signed: boolean;
   admin: boolean;
   run(request: FastifyRequest, reply: FastifyReply, context: ServerContext): Promise<unknown>;
 }
@@ -86,6 +91,7 @@ export function route<
     bodyTypes: spec.bodyTypes ?? [],
     answers: spec.answers,
     public: spec.public ?? false,
+    signed: spec.signed ?? false,
     admin: spec.admin ?? false,
     async run(request, reply, context) {
       const { caller } = request;
@@ -103,7 +109,7 @@ export function registerRoutes(app: FastifyInstance, routes: readonly Route[], c
     app.route({
       method: each.method,
       url: each.path.replace(/\{(\w+)\}/g, ":$1"),
-      config: { public: each.public },
+      config: { public: each.public, signed: each.signed },
       handler: async (request, reply) => await each.run(request, reply, context),
     });
   }

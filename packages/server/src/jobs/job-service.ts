@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import type { Caller } from "../auth/caller.ts";
+import type { PictureLinks } from "../auth/picture-links.ts";
 import { messageOf, ServiceError } from "../errors.ts";
 import type { EventBus, JobProgress } from "../events/bus.ts";
 import { requestScope } from "../http/request-scope.ts";
@@ -39,6 +40,7 @@ export interface JobServiceParts {
   pictures: PicturesIn;
   operator: OperatorDefaults;
   presets: PresetsByName;
+  links: PictureLinks;
   maxWaiting: number;
   /** Refuses prompts that the content policy forbids. */
   checkContent(request: GenerationRequest, caller: Caller): void;
@@ -239,10 +241,12 @@ export class JobService {
     return await this.#parts.storage.get(thumbnail ? image.thumbnail_key : image.key);
   }
 
-  /** Where clients can fetch a picture: the CDN, a presigned address, or this server's own under `base`. */
+  /** Where clients can fetch a picture without a key: the CDN, a presigned address, or this server's own, signed, under `base`. */
   async addressOf(image: Pick<ImageRow, "id" | "key" | "thumbnail_key">, base: string, thumbnail = false): Promise<string> {
     const elsewhere = await this.#parts.storage.address(thumbnail ? image.thumbnail_key : image.key);
-    return elsewhere ?? `${base.replace(/\/$/, "")}/v1/images/${image.id}${thumbnail ? "/thumbnail" : ""}`;
+    if (elsewhere !== undefined) return elsewhere;
+    const path = `/v1/images/${image.id}${thumbnail ? "/thumbnail" : ""}`;
+    return base.replace(/\/$/, "") + (await this.#parts.links.sign(path));
   }
 
   /** A picture by its id. Raises `not_found`, also for somebody else's. */

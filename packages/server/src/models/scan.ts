@@ -62,7 +62,7 @@ async function findIn(root: string): Promise<Find[]> {
       if (++files > MAX_FILES) return;
       const path = join(folder, entry.name);
       if (entry.name.startsWith(".")) continue;
-      if (entry.isDirectory() && depth < MAX_DEPTH) await visit(path, depth + 1);
+      if (depth < MAX_DEPTH && (await isFolder(entry, path))) await visit(path, depth + 1);
       else if (isWeights(entry) && (await isFile(path))) finds.push(find(path));
     }
   };
@@ -105,6 +105,12 @@ async function modelsOf(snapshot: string): Promise<string[]> {
 
 function isWeights(entry: Dirent): boolean {
   return entry.name.endsWith(".safetensors") && !entry.isDirectory();
+}
+
+/** Also a link to one: collections are shared between tools that way. Depth bounds what a link to its own parent leads to. */
+async function isFolder(entry: Dirent, path: string): Promise<boolean> {
+  if (!entry.isSymbolicLink()) return entry.isDirectory();
+  return (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
 }
 
 async function isFile(path: string): Promise<boolean> {

@@ -60,4 +60,9 @@ export const MIGRATIONS: Record<string, Migration> = {
       await sql`CREATE INDEX jobs_to_tell ON kiln.jobs (webhook_at) WHERE webhook_at IS NOT NULL`.execute(db);
     },
   },
+  "004-secrets": {
+    async up(db: Kysely<unknown>): Promise<void> {
+      await sql`CREATE TABLE kiln.secrets (name text PRIMARY KEY, value text NOT NULL)`.execute(db);
+    },
+  },
 };

@@ -127,6 +127,12 @@ export interface WorkersTable {
   seen_at: Date;
 }
 
+/** Random values that all processes of an installation share; they never leave the database. */
+export interface SecretsTable {
+  name: string;
+  value: string;
+}
+
 export interface RecordsSchema {
   jobs: JobsTable;
   images: ImagesTable;
@@ -136,4 +142,5 @@ export interface RecordsSchema {
   idempotency: IdempotencyTable;
   workers: WorkersTable;
   documents: DocumentsTable;
+  secrets: SecretsTable;
 }

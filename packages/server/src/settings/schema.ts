@@ -45,6 +45,11 @@ export const SETTINGS = {
   KILN_ROLE: setting(z.enum(["all", "gateway", "worker"]), "all", "Which parts run in this process."),
   KILN_DATA_DIR: setting(text, "data", "Everything that must last lies under this folder: database, pictures, logs."),
   KILN_PUBLIC_URL: optional(webUrl, "The address that clients see, for links in answers; the request's own host when unset."),
+  KILN_LINK_SECONDS: setting(
+    whole(0, 315_360_000),
+    "604800",
+    "Once keys exist: how long the links to pictures that answers hand out open without a key; with 0 they need the key.",
+  ),
   KILN_HOSTS: setting(list, "", "Host names besides loopback's that a keyless listener answers to."),
   KILN_CORS_ORIGINS: setting(list, "", "Origins whose pages may call the API, by commas."),
   KILN_VIEWS_REGISTRATION: setting(

@@ -9,6 +9,9 @@ import { idParams } from "./schemas.ts";
 
 const PICTURE = { description: "The picture", contentType: "image/*" };
 
+/** What a signed link carries; without it a key is needed. */
+const linkQuery = z.object({ expires: z.string().max(20).optional(), signature: z.string().max(100).optional() });
+
 export const imageRoutes: Route[] = [
   route({
     method: "GET",
@@ -16,6 +19,8 @@ export const imageRoutes: Route[] = [
     summary: "A picture",
     tag: "images",
     params: idParams,
+    query: linkQuery,
+    signed: true,
     answers: { 200: PICTURE },
     handle: async ({ params, caller, context, request, reply }) =>
       await sendImage(request, reply, context, await context.jobs.image(params.id, caller), false),
@@ -26,6 +31,8 @@ export const imageRoutes: Route[] = [
     summary: "A picture's thumbnail, inside 300 x 300",
     tag: "images",
     params: idParams,
+    query: linkQuery,
+    signed: true,
     answers: { 200: PICTURE },
     handle: async ({ params, caller, context, request, reply }) =>
       await sendImage(request, reply, context, await context.jobs.image(params.id, caller), true),
