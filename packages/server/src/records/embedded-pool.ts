@@ -1,5 +1,6 @@
 import { EventEmitter } from "node:events";
 import { PGlite } from "@electric-sql/pglite";
+import { EmbeddedSession } from "./embedded-session.ts";
 import type { PoolClientFace, PoolFace, QueryResult } from "./pool.ts";
 import { Turns } from "./turns.ts";
 
@@ -15,12 +16,14 @@ const SHARED_BUFFERS = "16MB";
  */
 export class EmbeddedPool extends EventEmitter implements PoolFace {
   readonly #db: PGlite;
+  readonly #session: EmbeddedSession;
   readonly #turns = new Turns();
   #ended = false;
 
   private constructor(db: PGlite) {
     super();
     this.#db = db;
+    this.#session = new EmbeddedSession(db);
   }
 
   /** Opens the database in a folder. The caller holds the folder's lock. */
@@ -43,10 +46,7 @@ export class EmbeddedPool extends EventEmitter implements PoolFace {
   /** Runs a statement at once. Only for whoever holds the turn. */
   async run<Row>(text: string, parameters: readonly unknown[] | undefined): Promise<QueryResult<Row>> {
     if (this.#ended) throw new Error("The embedded database is closed.");
-    if (parameters && parameters.length > 0) return resultOf(text, await this.#db.query<Row>(text, [...parameters]));
-    // Without parameters a text may hold several statements, as in pg's simple protocol.
-    const results = await this.#db.exec(text);
-    return resultOf(text, results.at(-1) as { rows: Row[]; affectedRows?: number } | undefined);
+    return await this.#session.query<Row>(text, parameters);
   }
 
   async listen(channel: string, onPayload: (payload: string) => void): Promise<() => Promise<void>> {
@@ -132,10 +132,4 @@ function firstWords(text: string): string[] {
   const verb = (words[0] ?? "").toUpperCase();
   const subject = (words[1] ?? "").replaceAll('"', "");
   return [verb, verb === "LISTEN" || verb === "UNLISTEN" ? subject : subject.toUpperCase()];
-}
-
-function resultOf<Row>(text: string, result: { rows: Row[]; affectedRows?: number } | undefined): QueryResult<Row> {
-  const [command = ""] = firstWords(text);
-  const rows = result?.rows ?? [];
-  return { rows, rowCount: rows.length > 0 ? rows.length : (result?.affectedRows ?? 0), command };
 }
