@@ -2,7 +2,7 @@ import type { Backend } from "../backends/backend.ts";
 import { Device } from "../backends/cuda/device.ts";
 import { deviceBackend } from "../backends/cuda/device-backend.ts";
 import { bundledOnnxRuntime } from "../backends/onnxruntime-c/find-bundled.ts";
-import { OnnxRuntime } from "../backends/onnxruntime-c/onnx-runtime.ts";
+import { OnnxRuntime, type SessionSettings } from "../backends/onnxruntime-c/onnx-runtime.ts";
 import { HostMemory } from "./host-memory.ts";
 import { plainKernelOps } from "./plain-kernel-ops.ts";
 
@@ -17,20 +17,33 @@ export interface HostDevice {
   dispose(): Promise<void>;
 }
 
+export interface HostDeviceOptions {
+  readonly maxSessions?: number;
+  readonly captures?: boolean;
+  /** Over those that the CPU's sessions need. */
+  readonly settings?: (captures: boolean) => SessionSettings;
+  readonly log?: (message: string) => void;
+}
+
 /** Undefined where the library is not for this system. */
-export function openHostDevice(options: { maxSessions?: number; log?: (message: string) => void } = {}): HostDevice | undefined {
+export function openHostDevice(options: HostDeviceOptions = {}): HostDevice | undefined {
   const path = bundledOnnxRuntime();
   if (path === undefined) return undefined;
+  const { maxSessions = 4, captures = false, settings = (): SessionSettings => ({}), log = () => undefined } = options;
   const runtime = new OnnxRuntime(path);
   const memory = new HostMemory();
   const device = new Device({
     runtime,
     memory,
     ops: plainKernelOps,
-    settings: () => ({ threads: 1, config: { "session.disable_prepacking": "1" } }),
-    captures: false,
-    maxSessions: options.maxSessions ?? 4,
-    log: options.log ?? (() => undefined),
+    // Packed weights are copies; a GPU's kernels pack none of these.
+    settings: (now) => {
+      const own = settings(now);
+      return { threads: 1, ...own, config: { "session.disable_prepacking": "1", ...own.config } };
+    },
+    captures,
+    maxSessions,
+    log,
   });
   return {
     device,

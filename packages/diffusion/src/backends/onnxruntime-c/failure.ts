@@ -4,7 +4,7 @@ import { KilnError } from "../../errors.ts";
 const OUT_OF_MEMORY = /bad_alloc|failed to allocate|out of memory|bfcarena|alloc_failed|memoryallocation|arena.*limit/i;
 
 /** Nodes that no kernel is there for: the library names the first. */
-const NO_KERNEL = /Could not find an implementation for (\S+?)\(/;
+const NO_KERNEL = /(?:Could not find an implementation for|Failed to find kernel for) (?:[a-z.]+\.)?(\w+)\(/;
 
 /** A library that the system's loader does not find. */
 const MISSING_LIBRARY = /(\S+\.so[.\d]*): cannot open shared object file/;
