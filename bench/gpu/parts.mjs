@@ -4,7 +4,7 @@
  * result, but `best` reads the best batch from the lines that `batches` wrote.
  */
 import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus, totalmem } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -64,13 +64,15 @@ function shell(command, args) {
   return status === 0 ? stdout.trim().split("\n").at(-1) : undefined;
 }
 
-/** SDXL base with random weights at full size, unless it is there. */
+/** SDXL base with random weights at full size, unless it is there; its VAE may decode in float16, as the published float16 VAE's may. */
 async function makeCheckpoint({ settings: { checkpoint }, record }) {
   if (existsSync(join(checkpoint, "model_index.json"))) return record({ there: true });
   const partial = `${checkpoint}.partial`;
   rmSync(partial, { recursive: true, force: true });
   const started = performance.now();
   execFileSync(process.execPath, [sibling("../make-checkpoint.mjs"), partial], { timeout: 240_000 });
+  const config = join(partial, "vae/config.json");
+  writeFileSync(config, JSON.stringify({ ...JSON.parse(readFileSync(config, "utf8")), force_upcast: false }));
   execFileSync("mv", [partial, checkpoint]);
   record({ seconds: (performance.now() - started) / 1000 });
 }
@@ -206,9 +208,10 @@ async function mixed(bench) {
   await alone(bench, request, 2 * clients);
 }
 
-/** Kiln alone, with rows for all clients at once. */
+/** Kiln alone, with rows for all clients at once, and room for a session of every number of pictures that may share a call. */
 async function alone({ settings, record, open, watch }, request, rows) {
-  const { checkpoint, device, precision, kilnOptions } = settings;
+  const { checkpoint, device, precision } = settings;
+  const kilnOptions = { ...(device === "cuda" ? { maxSessions: request.clients + 2 } : {}), ...settings.kilnOptions };
   const worker = open("kiln");
   try {
     await worker.ask({ do: "load", checkpoint, device, precision, rows, options: kilnOptions }, 180);
@@ -216,6 +219,7 @@ async function alone({ settings, record, open, watch }, request, rows) {
     record({
       engine: "kiln",
       clients: request.clients,
+      options: kilnOptions,
       size: request.size,
       ...(await worker.ask(request, 180)),
       ...prefixed(watch.takePeak()),

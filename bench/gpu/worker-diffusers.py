@@ -23,7 +23,6 @@ state = {}
 def load(checkpoint, device, precision, **_):
     started = time.perf_counter()
     pipe = StableDiffusionXLPipeline.from_pretrained(checkpoint, torch_dtype=getattr(torch, precision), add_watermarker=False)
-    pipe.vae.register_to_config(force_upcast=False)  # as with the published float16 VAE; random weights do not overflow
     pipe.vae.enable_slicing()  # one picture at a time, as Kiln does: sixteen at once would take 100 GB
     pipe.set_progress_bar_config(disable=True)
     pipe = pipe.to(device)
