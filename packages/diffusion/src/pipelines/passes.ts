@@ -19,7 +19,8 @@ export interface PlannedPass {
 
 /** What diffusers and the services that Kiln replaces take for a refiner and a second pass. */
 const REFINER = { switchAt: 0.8, strength: 0.3 } as const;
-const HIRES = { scale: 1.5, strength: { lanczos: 0.35, latent: 0.6 } } as const;
+export const HIRES_SCALE = 1.5;
+const HIRES = { scale: HIRES_SCALE, strength: { lanczos: 0.35, latent: 0.6 } } as const;
 
 /**
  * Every pass that a request asks for, in order: the picture; hires fix (enlarge and draw again); the refiner, as an

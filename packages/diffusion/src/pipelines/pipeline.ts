@@ -8,6 +8,7 @@ import type { Slot } from "../denoise/slot.ts";
 import { KilnError } from "../errors.ts";
 import type { WeightedAdapter } from "../networks/adapter-stack.ts";
 import { PIXELS_PER_LATENT } from "../networks/control-network.ts";
+import { DEFAULT_TILING } from "../networks/tiling.ts";
 import { resizeLanczos } from "../pictures/lanczos.ts";
 import { tensorToPictures } from "../pictures/picture-tensor.ts";
 import { resizeBilinear } from "../pictures/resize-latents.ts";
@@ -17,10 +18,11 @@ import { DiffusionModel, type LoadOptions } from "./diffusion-model.ts";
 import { drawPass, type Extras, prepareSlot } from "./draw-pass.ts";
 import { GeneratedPicture } from "./generated-picture.ts";
 import { type LoadedPictures, loadPictures, sizeOf } from "./given-pictures.ts";
-import { checkFits, decodeTiling } from "./memory-estimate.ts";
+import { checkFits, decodeTiling, estimateMemory } from "./memory-estimate.ts";
 import { pictureMetadata } from "./metadata.ts";
-import { type PlannedPass, planPasses } from "./passes.ts";
+import { HIRES_SCALE, type PlannedPass, planPasses } from "./passes.ts";
 import { ProgressReporter } from "./progress.ts";
+import { recipeFor } from "./recipes.ts";
 import type { GenerateOptions, GenerateRequest, LatentSource, LoraRequest } from "./request.ts";
 
 /** Opened adapters and embeddings that are kept: each holds a header and, once used, its matrices. */
@@ -39,6 +41,7 @@ export class Pipeline {
   readonly model: DiffusionModel;
   readonly #options: LoadOptions;
   readonly #refiners = new Map<string, Promise<DiffusionModel>>();
+  readonly #openedRefiners: DiffusionModel[] = [];
   readonly #adapters = new Kept<OpenedAdapter>();
   readonly #inversions = new Kept<TextualInversion>();
 
@@ -94,6 +97,29 @@ export class Pipeline {
     return Promise.all(complete.seeds.map((seed) => prepareSlot({ ...pass, pictures, extras }, seed)));
   }
 
+  /** Bytes of the weights that are compiled now, of the checkpoint and of the refiners that were used with it. */
+  get bytes(): number {
+    return this.#openedRefiners.reduce((sum, { cache }) => sum + cache.bytes, this.model.cache.bytes);
+  }
+
+  /**
+   * What drawing a request will take of the memory, before anything is loaded for it: bytes of weights, as their files tell, and
+   * bytes beside them at the peak (0 where the backend keeps them elsewhere than in the machine's memory).
+   * @throws KilnError file_*, checkpoint_* where the refiner that it names cannot be opened
+   */
+  async memoryFor(request: GenerateRequest): Promise<{ readonly weights: number; readonly working: number }> {
+    const { size } = recipeFor(this.model.checkpoint, this.model.defaults);
+    const { width = size.width, height = size.height, count = 1, guidanceScale = 2, hires } = request;
+    const models = [this.model, ...(request.refiner ? [await this.#refiner(request.refiner.model)] : [])];
+    const scale = hires ? (hires.scale ?? HIRES_SCALE) : 1;
+    const rows = this.#rows({ seeds: { length: count }, guidanceScale });
+    const parts = models.map((model) => estimateMemory({ model, width: width * scale, height: height * scale, rows }));
+    return {
+      weights: models.reduce((sum, { checkpoint }) => sum + checkpoint.bytes, 0),
+      working: Math.max(...parts.map((part) => (part ? Math.max(part.denoising, part.decodingTiled) : 0))),
+    };
+  }
+
   /** Frees everything that was compiled. Nothing may be drawing. */
   async dispose(): Promise<void> {
     await this.model.dispose();
@@ -119,7 +145,7 @@ export class Pipeline {
   }
 
   /** Rows of the UNet that the request's own pictures take at once. */
-  #rows({ seeds, guidanceScale }: CompleteRequest): number {
+  #rows({ seeds, guidanceScale }: { seeds: { readonly length: number }; guidanceScale: number }): number {
     const rows = seeds.length * (guidanceScale > 1 ? 2 : 1);
     return Math.min(rows, this.#options.maxRows ?? DEFAULT_MAX_ROWS);
   }
@@ -138,8 +164,9 @@ export class Pipeline {
       ...(policy ? { policy } : {}),
     };
     const known = this.#refiners.get(path) ?? DiffusionModel.load(path, options);
+    if (!this.#refiners.has(path))
+      known.then((opened) => this.#openedRefiners.push(opened)).catch(() => this.#refiners.delete(path));
     this.#refiners.set(path, known);
-    known.catch(() => this.#refiners.delete(path));
     return known;
   }
 
@@ -242,14 +269,21 @@ async function handOver(
   return resizeLanczos(toPicture(pixels, made), width, height);
 }
 
-/** Whole where memory allows it, else in tiles. */
-function decode(
+/** Whole where memory allows it, else in tiles: those too where a device whose memory nobody can ask has refused the whole. */
+async function decode(
   { model, autoencoder }: Pick<PlannedPass, "model" | "autoencoder">,
   { latents, height, width }: LatentSource,
   memoryLimit?: number,
 ): Promise<Float32Array> {
   const size = { width: width * PIXELS_PER_LATENT, height: height * PIXELS_PER_LATENT };
-  return autoencoder.decode(latents, height, width, decodeTiling(model, size, memoryLimit));
+  const tiling = decodeTiling(model, size, memoryLimit);
+  try {
+    return await autoencoder.decode(latents, height, width, tiling);
+  } catch (error) {
+    const smallerHelps = tiling === undefined && Math.max(height, width) > DEFAULT_TILING.tile;
+    if (!(error instanceof KilnError) || error.code !== "out_of_memory" || !smallerHelps) throw error;
+    return await autoencoder.decode(latents, height, width, DEFAULT_TILING);
+  }
 }
 
 function toPicture(pixels: Float32Array, { width, height }: LatentSource): GeneratedPicture["picture"] {

@@ -72,9 +72,9 @@ class DiffusionEngine implements PictureEngine {
 
   /** Opens the checkpoint and draws one step of a small picture with it, so that the first request finds it compiled. */
   async load(model: ModelFiles): Promise<void> {
-    await this.#use(model, async (pipeline) => {
-      const size = { width: WARM_UP_SIDE, height: WARM_UP_SIDE };
-      await pipeline.generate({ prompt: "", steps: 1, seed: 0n, ...size }).catch((error: unknown) => {
+    const request: GenerateRequest = { prompt: "", steps: 1, seed: 0n, width: WARM_UP_SIDE, height: WARM_UP_SIDE };
+    await this.#use(model, { request }, async (pipeline) => {
+      await pipeline.generate(request).catch((error: unknown) => {
         // A checkpoint that draws only with a mask or a picture is loaded all the same.
         if (codeOf(error) === undefined || FATAL_CODES.has(codeOf(error) ?? "")) throw error;
       });
@@ -98,8 +98,10 @@ class DiffusionEngine implements PictureEngine {
       signal,
       onProgress: (news: GenerateProgress) => progress.note(news),
     };
-    const work = this.#use(job.checkpoint, async (pipeline) => {
-      const pictures = await pipeline.generate(requestOf(job), options);
+    const request = requestOf(job);
+    const use = { request, parts: job.refiner?.id, priority: options.priority, signal };
+    const work = this.#use(job.checkpoint, use, async (pipeline) => {
+      const pictures = await pipeline.generate(request, options);
       for (const [index, { picture, seed }] of pictures.entries()) {
         events.push({
           type: "picture",
@@ -125,11 +127,27 @@ class DiffusionEngine implements PictureEngine {
     await this.#shelf.dispose();
   }
 
-  async #use<R>({ id, path }: ModelFiles, work: (pipeline: Pipeline) => Promise<R>): Promise<R> {
+  async #use<R>(
+    { id, path }: ModelFiles,
+    { request, parts, priority, signal }: EngineUse,
+    work: (pipeline: Pipeline) => Promise<R>,
+  ): Promise<R> {
     const open = async () =>
       new LoadedModel(await Pipeline.load(path, { maxRows: this.#maxRows, backend: this.#backend, ...this.#limit }));
-    return await this.#shelf.use(id, open, ({ pipeline }) => work(pipeline));
+    return await this.#shelf.use(id, open, ({ pipeline }) => work(pipeline), {
+      needs: async ({ pipeline }) => ({ ...(await pipeline.memoryFor(request)), parts }),
+      ...defined({ priority, signal }),
+    });
   }
+}
+
+/** What a request asks of a model, for the shelf to make room by. */
+interface EngineUse {
+  request: GenerateRequest;
+  /** The refiner that it draws with. */
+  parts?: string | undefined;
+  priority?: number;
+  signal?: AbortSignal;
 }
 
 class LoadedModel implements Shelved {
@@ -140,11 +158,7 @@ class LoadedModel implements Shelved {
   }
 
   get bytes(): number {
-    return this.pipeline.model.cache.bytes;
-  }
-
-  get expectedBytes(): number {
-    return this.pipeline.model.checkpoint.bytes;
+    return this.pipeline.bytes;
   }
 
   async dispose(): Promise<void> {

@@ -110,7 +110,7 @@ export const SETTINGS = {
   KILN_SLOTS: setting(whole(1, 64), "4", "Jobs that share the denoiser of one engine."),
   KILN_MEMORY_BUDGET: optional(
     memorySchema,
-    "Memory that an engine may take, as 24GB or 60%: models beyond it go, least recently used first, and a request that needs more is refused. When unset, models go at 80% of the machine's.",
+    "Memory that an engine may take, as 24GB or 60%: models beyond it go, least recently used first; jobs of models that do not fit together take turns; a request that needs more is refused. When unset, models go at 80% of the machine's.",
   ),
   KILN_LOOKAHEAD: setting(whole(0, 256), "4", "Jobs that a worker holds beyond its slots, so that it can choose among them."),
   KILN_ENGINE_HANG_SECONDS: setting(whole(5, 3600), "300", "An engine with work that says nothing for so long is replaced."),
