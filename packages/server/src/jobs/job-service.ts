@@ -167,7 +167,8 @@ export class JobService {
     const row = await this.#parts.store.get(id);
     if (!row || (caller.role !== "admin" && row.owner !== caller.owner))
       throw new ServiceError("not_found", `There is no job "${id.slice(0, 80)}".`);
-    return { row, images: await this.#parts.store.imagesOf([id]) };
+    // Pictures are recorded in the same moment as the end.
+    return { row, images: row.status === "completed" ? await this.#parts.store.imagesOf([id]) : [] };
   }
 
   async list(filter: Omit<JobFilter, "owner">, caller: Caller): Promise<JobView[]> {

@@ -157,30 +157,31 @@ export class JobStore {
   }
 
   /** Ends a job with its pictures. False when the attempt is not the current one any more. */
-  async complete(id: string, attempt: number, finished: FinishedJob): Promise<boolean> {
-    return await this.#db.transaction().execute(async (tx) => {
-      const row = await tx
-        .updateTable("jobs")
-        .set({
-          status: "completed",
-          finished_at: sql<Date>`now()`,
-          timings: JSON.stringify(finished.timings),
-          parameters: finished.parameters,
-          warnings: JSON.stringify(finished.warnings),
-          error: null,
-        })
-        .where("id", "=", id)
-        .where("status", "=", "running")
-        .where("attempts", "=", attempt)
-        .returning(["owner", "request"])
-        .executeTakeFirst();
-      if (!row) return false;
-      const images = finished.images.map((image) => ({ ...image, job_id: id }));
-      if (images.length > 0) await tx.insertInto("images").values(images).execute();
-      const megapixelSteps = (row.request.width * row.request.height * row.request.steps * images.length) / 1e6;
-      await countUsage(tx, row.owner, images.length, megapixelSteps);
-      return true;
-    });
+  async complete(id: string, attempt: number, { images, timings, parameters, warnings }: FinishedJob): Promise<boolean> {
+    const day = new Date().toISOString().slice(0, 10);
+    // One statement is one trip to the database, and its parts happen together or not at all.
+    const { rows } = await sql<{ ended: number }>`
+      WITH ended AS (
+        UPDATE kiln.jobs SET status = 'completed', finished_at = now(), error = NULL, timings = ${JSON.stringify(timings)},
+          parameters = ${parameters}, warnings = ${JSON.stringify(warnings)}
+        WHERE id = ${id} AND status = 'running' AND attempts = ${attempt}
+        RETURNING id, owner, request
+      ), kept AS (
+        INSERT INTO kiln.images (id, job_id, position, key, thumbnail_key, width, height, seed, format, bytes)
+        SELECT i.id, ended.id, i.position, i.key, i.thumbnail_key, i.width, i.height, i.seed, i.format, i.bytes
+        FROM ended, jsonb_to_recordset(${JSON.stringify(images)}::jsonb) AS i (
+          id text, position int, key text, thumbnail_key text, width int, height int, seed text, format text, bytes int
+        )
+      ), counted AS (
+        INSERT INTO kiln.usage AS u (owner, day, jobs, pictures, megapixel_steps)
+        SELECT owner, ${day}, 1, ${images.length}::int, ${images.length}::int / 1e6 *
+          (request->>'width')::float8 * (request->>'height')::float8 * (request->>'steps')::float8
+        FROM ended
+        ON CONFLICT (owner, day) DO UPDATE SET jobs = u.jobs + excluded.jobs, pictures = u.pictures + excluded.pictures,
+          megapixel_steps = u.megapixel_steps + excluded.megapixel_steps
+      )
+      SELECT count(*)::int AS ended FROM ended`.execute(this.#db);
+    return rows[0]?.ended === 1;
   }
 
   /** Ends a job without pictures. Undefined attempt: whatever attempt it is in. */
@@ -417,19 +418,4 @@ export class JobStore {
       .execute();
     return rows.map((row) => row.id);
   }
-}
-
-async function countUsage(tx: Kysely<RecordsSchema>, owner: string, pictures: number, megapixelSteps: number): Promise<void> {
-  const day = new Date().toISOString().slice(0, 10);
-  await tx
-    .insertInto("usage")
-    .values({ owner, day, jobs: 1, pictures, megapixel_steps: megapixelSteps })
-    .onConflict((conflict) =>
-      conflict.columns(["owner", "day"]).doUpdateSet((eb) => ({
-        jobs: eb("usage.jobs", "+", 1),
-        pictures: eb("usage.pictures", "+", pictures),
-        megapixel_steps: eb("usage.megapixel_steps", "+", megapixelSteps),
-      })),
-    )
-    .execute();
 }

@@ -14,9 +14,10 @@ interface Backing {
   close(): Promise<void>;
 }
 
-async function local(): Promise<Backing> {
+async function local(survivesPowerLoss = true): Promise<Backing> {
   const folder = mkdtempSync(join(tmpdir(), "kiln-storage-"));
-  return { storage: await openLocalStorage(folder), close: async () => rmSync(folder, { recursive: true }) };
+  const storage = await openLocalStorage(folder, undefined, survivesPowerLoss);
+  return { storage, close: async () => rmSync(folder, { recursive: true }) };
 }
 
 const S3 = { bucket: "pictures", region: "us-east-1", cdn: undefined, presignSeconds: 60 };
@@ -40,7 +41,8 @@ async function s3(): Promise<Backing | undefined> {
 }
 
 describe.each([
-  ["a folder", local],
+  ["a folder", () => local()],
+  ["a folder whose disk is not waited for", () => local(false)],
   ["S3 (versitygw)", s3],
 ])("storage in %s", (name, start) => {
   let backing: Backing | undefined;

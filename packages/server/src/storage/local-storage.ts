@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { constants } from "node:fs";
-import { mkdir, open, opendir, readFile, realpath, rename, rm, statfs } from "node:fs/promises";
+import { type FileHandle, mkdir, open, opendir, readFile, realpath, rename, rm, statfs } from "node:fs/promises";
 import { dirname, join, relative, resolve, sep } from "node:path";
 import { codeOf, ServiceError } from "../errors.ts";
 import { checkKey, type Storage } from "./storage.ts";
@@ -8,8 +8,13 @@ import { checkKey, type Storage } from "./storage.ts";
 /** Below this much free space no job is accepted: a 2048² PNG of noise is 13 MB, and the database needs room too. */
 const LEAST_FREE_BYTES = 100 * 1024 * 1024;
 
-/** Files under one folder. A file is written beside its place, synced, and renamed into it. */
-export async function openLocalStorage(folder: string, cdn?: string): Promise<Storage> {
+/**
+ * Files under one folder. A file is written beside its place and renamed into it, so that readers see it whole or not.
+ * @param cdn the base address under which clients find the folder
+ * @param survivesPowerLoss whether `put` waits until the disk has the file; else the disk is asked at once and not waited
+ * for, and what the system was given survives the end of every process, but not that of the machine in the same moment
+ */
+export async function openLocalStorage(folder: string, cdn?: string, survivesPowerLoss = true): Promise<Storage> {
   await mkdir(folder, { recursive: true });
   const root = await realpath(folder);
 
@@ -49,11 +54,12 @@ export async function openLocalStorage(folder: string, cdn?: string): Promise<St
         const file = await open(temporary, "wx", 0o640);
         try {
           await file.writeFile(bytes);
-          await file.sync();
+          if (survivesPowerLoss) await file.sync();
+          await rename(temporary, path);
         } finally {
-          await file.close();
+          if (survivesPowerLoss) await file.close();
+          else void syncAndClose(file);
         }
-        await rename(temporary, path);
       } catch (error) {
         await rm(temporary, { force: true });
         if (codeOf(error) === "ENOSPC" || codeOf(error) === "EDQUOT") throw full(folder, error);
@@ -82,6 +88,12 @@ export async function openLocalStorage(folder: string, cdn?: string): Promise<St
     },
     close() {},
   };
+}
+
+/** Nobody waits, so nobody can be told: a disk that does not take the file loses it only with the machine. */
+async function syncAndClose(file: FileHandle): Promise<void> {
+  await file.sync().catch(() => {});
+  await file.close().catch(() => {});
 }
 
 function full(folder: string, cause?: unknown): ServiceError {

@@ -124,10 +124,11 @@ class Attempt {
     for (const picture of pictures) {
       const { key, thumbnailKey } = pictureKeys(id, request, picture.index);
       await withRetries(
-        async () => {
-          await storage.put(key, picture.bytes, `image/${picture.format}`);
-          await storage.put(thumbnailKey, picture.thumbnail, "image/jpeg");
-        },
+        async () =>
+          await Promise.all([
+            storage.put(key, picture.bytes, `image/${picture.format}`),
+            storage.put(thumbnailKey, picture.thumbnail, "image/jpeg"),
+          ]),
         retryLog(log, "the storage does not take a picture"),
       );
       const { index, seed, width, height, format, bytes } = picture;
