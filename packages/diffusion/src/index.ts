@@ -13,6 +13,10 @@ export {
   PRECISIONS,
   type Precision,
 } from "./backends/choose-backend.ts";
+export { type CudaOptions, cudaBackend } from "./backends/cuda/cuda-backend.ts";
+export { type CudaDevice, type CudaDevices, cudaDevices } from "./backends/cuda/cuda-driver.ts";
+export { cudaFolder, type FoundCuda, findCuda } from "./backends/cuda/find-cuda.ts";
+export { type InstallCudaOptions, installCuda } from "./backends/cuda/install-cuda.ts";
 export { type OnnxBackendOptions, onnxBackend } from "./backends/onnx/onnx-backend.ts";
 export { acceleratorFolder, findOpenVino } from "./backends/openvino/find-openvino.ts";
 export { installOpenVino } from "./backends/openvino/install-openvino.ts";

@@ -1,5 +1,8 @@
 import { KilnError } from "../errors.ts";
 import type { Backend } from "./backend.ts";
+import { type CudaOptions, cudaBackend } from "./cuda/cuda-backend.ts";
+import { cudaDevices } from "./cuda/cuda-driver.ts";
+import { CUDA_FOLDER_VARIABLE, cudaFolder, findCuda } from "./cuda/find-cuda.ts";
 import { onnxBackend } from "./onnx/onnx-backend.ts";
 import { findOpenVino } from "./openvino/find-openvino.ts";
 import { openVinoBackend } from "./openvino/openvino-backend.ts";
@@ -8,19 +11,22 @@ import type { VulkanDevice } from "./webgpu/vulkan.ts";
 import { webGpuBackend } from "./webgpu/webgpu-backend.ts";
 
 /** Devices by the names that `--device` takes. */
-export const DEVICES = ["auto", "cpu", "onnx", "openvino", "webgpu"] as const;
+export const DEVICES = ["auto", "cpu", "onnx", "openvino", "webgpu", "cuda"] as const;
 export type Device = (typeof DEVICES)[number];
 
 export const PRECISIONS = ["auto", "float32", "bfloat16", "float16"] as const;
 export type Precision = (typeof PRECISIONS)[number];
 
-export interface BackendChoice {
+/** What else CUDA may be told; other devices do not look at it. */
+export type CudaChoice = Omit<CudaOptions, "libraries" | "precision">;
+
+export interface BackendChoice extends CudaChoice {
   /**
-   * `cpu`: OpenVINO where it is installed, else ONNX Runtime. `auto`: the same, but WebGPU before ONNX Runtime where a
-   * graphics card is found.
+   * `cpu`: OpenVINO where it is installed, else ONNX Runtime. `auto`: CUDA where its libraries are installed and a device is
+   * there; else as `cpu`, but WebGPU before ONNX Runtime where a graphics card is found.
    */
   readonly device?: Device;
-  /** `auto`: bfloat16 with OpenVINO, float32 else. */
+  /** `auto`: float16 with CUDA, bfloat16 with OpenVINO, float32 else. */
   readonly precision?: Precision;
   readonly threads?: number;
 }
@@ -35,8 +41,20 @@ export interface ChosenBackend {
  * The fastest backend that this machine has for what is asked.
  * @throws KilnError backend_unavailable where a device was named that is not installed; invalid_request for a precision that it lacks
  */
-export function chooseBackend({ device = "auto", precision = "auto", threads }: BackendChoice = {}): ChosenBackend {
+export function chooseBackend({ device = "auto", precision = "auto", threads, ...cuda }: BackendChoice = {}): ChosenBackend {
+  if (device === "cuda") return onCuda(precision, cuda);
   if (device === "webgpu") return onWebGpu(precision, requireWebGpu());
+  const { chosen: gpu, why: noCuda } = device === "auto" ? cudaWhereItIs(precision, cuda) : NOT_ASKED;
+  if (gpu) return gpu;
+  const { backend, why } = withoutCuda(device, precision, threads);
+  return { backend, why: noCuda === undefined ? why : `${why}; ${noCuda}` };
+}
+
+function withoutCuda(
+  device: Exclude<Device, "cuda" | "webgpu">,
+  precision: Precision,
+  threads: number | undefined,
+): ChosenBackend {
   const count = threads === undefined ? {} : { threads };
   const libraries = device === "onnx" || precision === "float16" ? undefined : findOpenVino();
   if (libraries !== undefined) {
@@ -50,6 +68,42 @@ export function chooseBackend({ device = "auto", precision = "auto", threads }: 
   if (card && precision !== "bfloat16") return onWebGpu(precision, card);
   if (precision === "bfloat16" || precision === "float16") throw lacksPrecision(precision);
   return { backend: onnxBackend(count), why: device === "onnx" ? "it was asked for" : `${NO_OPENVINO}; ${aboutWebGpu()}` };
+}
+
+/** CUDA, or, in a sentence where somebody with an NVIDIA GPU would wonder, why not. */
+interface CudaOrNot {
+  readonly chosen?: ChosenBackend;
+  readonly why?: string;
+}
+
+const NOT_ASKED: CudaOrNot = {};
+
+function cudaWhereItIs(precision: Precision, options: CudaChoice): CudaOrNot {
+  if (precision === "bfloat16") return NOT_ASKED;
+  const installed = findCuda() !== undefined;
+  const { devices, why } = cudaDevices();
+  if (devices.length === 0) return installed ? { why: `CUDA is installed, but ${why}` } : NOT_ASKED;
+  if (!installed) return { why: `${why}, but CUDA's libraries are not installed (run "kiln accel install cuda")` };
+  try {
+    return { chosen: onCuda(precision, options) };
+  } catch (error) {
+    if (error instanceof KilnError) return { why: `CUDA cannot be used: ${error.message}` };
+    throw error;
+  }
+}
+
+function onCuda(precision: Precision, options: CudaChoice): ChosenBackend {
+  if (precision === "bfloat16") {
+    throw new KilnError("invalid_request", "CUDA computes in float16 or float32: ask for one of them.", { subject: "precision" });
+  }
+  const libraries = findCuda();
+  if (!libraries) {
+    const missing = `${CUDA_FOLDER_VARIABLE} names, or "kiln accel install cuda" makes, a folder with them`;
+    throw new KilnError("backend_unavailable", `CUDA's libraries are not installed in ${cudaFolder()}: ${missing}.`);
+  }
+  const chosen = precision === "float32" ? precision : "float16";
+  const backend = cudaBackend({ ...options, libraries, precision: chosen });
+  return { backend, why: `CUDA is installed in ${libraries.folder}, and ${cudaDevices().why}` };
 }
 
 const NO_OPENVINO = 'OpenVINO, several times as fast in bfloat16, is not installed (run "kiln accel install")';
@@ -84,6 +138,6 @@ function lacksPrecision(precision: "bfloat16" | "float16"): KilnError {
   const where =
     precision === "bfloat16"
       ? 'bfloat16 needs OpenVINO: run "kiln accel install", or ask for float32.'
-      : "float16 needs a graphics card: ask for --device webgpu, or for another precision.";
+      : "float16 needs a graphics card: ask for --device cuda or webgpu, or for another precision.";
   return new KilnError("invalid_request", where, { subject: "precision" });
 }

@@ -44,6 +44,7 @@ const DEFAULT_MEMORY = 0;
 export class OnnxRuntime {
   readonly library: OrtLibrary;
   readonly #environment: Handle;
+  readonly #atExit = (): void => this.#leave();
   readonly #places = new Map<string, Handle>();
 
   /**
@@ -53,6 +54,7 @@ export class OnnxRuntime {
   constructor(path: string) {
     this.library = new OrtLibrary(path);
     this.#environment = this.library.create("CreateEnv", LOG_LEVEL.error, "kiln");
+    process.once("exit", this.#atExit);
   }
 
   get version(): string {
@@ -134,10 +136,16 @@ export class OnnxRuntime {
 
   /** Frees the environment. Sessions and tensors must be gone. */
   async dispose(): Promise<void> {
+    process.off("exit", this.#atExit);
     await this.library.endRuns();
     for (const place of this.#places.values()) this.library.release("ReleaseMemoryInfo", place, "CreateMemoryInfo");
     this.#places.clear();
     this.library.release("ReleaseEnv", this.#environment, "CreateEnv");
+  }
+
+  /** A process that ends with providers loaded crashes on its way out, unless the environment has let go of them. */
+  #leave(): void {
+    if (!this.library.isRunning) this.library.release("ReleaseEnv", this.#environment, "CreateEnv");
   }
 
   #configure(options: Handle, settings: SessionSettings): void {

@@ -61,6 +61,10 @@ export class OrtLibrary {
     this.#check("RunWithBinding", await this.#runThread.call(session, options, binding));
   }
 
+  get isRunning(): boolean {
+    return this.#runThread?.isBusy ?? false;
+  }
+
   /** Ends the thread of runs. None may be in progress. */
   async endRuns(): Promise<void> {
     await this.#runThread?.end();

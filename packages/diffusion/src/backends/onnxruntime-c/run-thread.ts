@@ -52,6 +52,10 @@ export class RunThread {
     });
   }
 
+  get isBusy(): boolean {
+    return this.#waiting.size > 0;
+  }
+
   async end(): Promise<void> {
     await this.#worker.terminate();
   }
