@@ -39,16 +39,9 @@ const WHEELS = [
   "safetensors==0.8.0",
   "accelerate==1.15.0",
 ];
-/** What the GPU wheel's extras name; cuBLAS comes with torch elsewhere, so it is named here. */
-const CUDA_WHEELS = [
-  "nvidia-cuda-runtime",
-  "nvidia-cublas",
-  "nvidia-cudnn-cu13",
-  "nvidia-cufft",
-  "nvidia-curand",
-  "nvidia-cuda-nvrtc",
-  "nvidia-nvjitlink",
-];
+/** What the provider's library is linked to, and cuDNN, with what it compiles kernels with; nothing else of CUDA is loaded. */
+const CUDA_WHEELS = ["nvidia-cuda-runtime", "nvidia-cublas", "nvidia-cudnn-cu13", "nvidia-curand", "nvidia-cuda-nvrtc"];
+const CUDA_LIBRARIES = /^lib(cudart|cublas|cublasLt|curand|cudnn\w*|nvrtc|nvrtc-builtins)\.so(\.\d+)*$/;
 const PLATFORMS = ["manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64"];
 
 const { values: options, positionals } = parseArgs({
@@ -145,7 +138,7 @@ async function packOnnxRuntime(stage) {
 }
 
 async function packCuda(stage) {
-  const libraries = await librariesOf(await fetchWheels("cuda", CUDA_WHEELS), /^lib.*\.so(\.\d+)*$/);
+  const libraries = await librariesOf(await fetchWheels("cuda", CUDA_WHEELS), CUDA_LIBRARIES);
   await writeLibraries(stage, libraries);
 }
 

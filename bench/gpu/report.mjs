@@ -164,7 +164,7 @@ function rates(title, lines) {
 function memory(lines) {
   const rows = new Map();
   for (const { part, engine, batch, event, deviceMib, torchPeakMib, hostPeakMib } of lines) {
-    if (event !== "first") continue;
+    if (event !== "first" || hostPeakMib === undefined) continue;
     rows.set(`${part}\t${engine}\t${batch}`, [
       part,
       ENGINES[engine] ?? engine,

@@ -53,6 +53,8 @@ if (!given.out) {
 const settings = settingsOf(given);
 mkdirSync(settings.out, { recursive: true });
 const results = join(settings.out, "results.jsonl");
+// A call that was cut may have left half a line.
+if (existsSync(results) && !readFileSync(results, "utf8").endsWith("\n")) appendFileSync(results, "\n");
 const deadline = Date.now() + 60_000 * Number(given.minutes);
 const named = given.only?.split(",");
 const watch = new DeviceWatch();
@@ -105,7 +107,6 @@ function open(engine, env = {}) {
 function readLines() {
   if (!existsSync(results)) return [];
   const lines = readFileSync(results, "utf8").split("\n");
-  // The last line of a call that was cut may be torn.
   return lines.flatMap((line) => {
     try {
       return line === "" ? [] : [JSON.parse(line)];

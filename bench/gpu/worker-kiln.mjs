@@ -83,6 +83,7 @@ function lanes(count, draw) {
     }
   };
   const all = Promise.all(Array.from({ length: count }, (_, index) => lane(index)));
+  all.catch(() => undefined); // whoever ends the lanes hears of it
   return {
     events,
     end: async () => {
