@@ -10,6 +10,8 @@ export interface Backend {
   /** For logs and `kiln doctor`: "ONNX Runtime CPU float32". */
   readonly name: string;
   readonly precision: "float32" | "bfloat16" | "float16";
+  /** What computes, by the name that `--device` takes; absent where that is the CPU. */
+  readonly device?: string;
   compile(graph: Graph): Promise<CompiledGraph>;
   /**
    * The machine's memory that a tensor takes for as long as its network is compiled, in bytes; mapped files, which the system

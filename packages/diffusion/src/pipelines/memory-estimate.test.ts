@@ -3,10 +3,12 @@ import { mkdtemp, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Backend } from "../backends/backend.ts";
 import { onnxBackend } from "../backends/onnx/onnx-backend.ts";
 import { isJsonObject } from "../checkpoint/json.ts";
 import { elementCount } from "../checkpoint/views.ts";
 import { encodeHeader } from "../checkpoint/write-safetensors.ts";
+import { KilnError } from "../errors.ts";
 import { referencePath } from "../testing/reference.ts";
 import { DiffusionModel } from "./diffusion-model.ts";
 import { memoryInReach } from "./machine-memory.ts";
@@ -61,6 +63,13 @@ describe("SDXL at full size", () => {
     expect(decodeTiling(model, at(1536), 8 * GIB)).toMatchObject({ tile: 96 });
   });
 
+  test("a tensor that the device does not take is never made", async () => {
+    // At 1024x1024 the decoder's largest tensor has 256 channels of 4 bytes: a GiB to the byte.
+    const model = await DiffusionModel.load(path, { backend: { ...onnxBackend(), largestTensorBytes: GIB } });
+    expect(decodeTiling(model, at(1024), 100 * GIB)).toBeUndefined();
+    expect(decodeTiling(model, { width: 1032, height: 1024 }, 100 * GIB)).toMatchObject({ tile: 96 });
+  });
+
   test("what does not fit is refused, with numbers and a size that is not", async () => {
     const model = await load("resident");
     const refused = (): void => checkFits([{ model, width: 2048, height: 1024, rows: 4 }], 16 * GIB);
@@ -89,6 +98,44 @@ describe.skipIf(referencePath("checkpoints/tiny-xl.safetensors") === undefined)(
     expect(decodeTiling(model, { width: 512, height: 512 }, 1)).toBeUndefined();
   });
 });
+
+describe.skipIf(referencePath("checkpoints/tiny-xl.safetensors") === undefined)("a device that refuses the whole picture", () => {
+  test("is given tiles", async () => {
+    const decoded: number[] = [];
+    const pipeline = await Pipeline.load(referencePath("checkpoints/tiny-xl.safetensors") ?? "", {
+      config: referencePath("checkpoints/tiny-xl") ?? "",
+      backend: refusing((width) => {
+        decoded.push(width);
+        return width > 96;
+      }),
+    });
+    const [drawn] = await pipeline.generate({ prompt: "a red house", steps: 1, seed: 1n, width: 832, height: 64 });
+    await pipeline.dispose();
+    expect(drawn?.picture.width).toBe(832);
+    expect(decoded).toEqual([104, 96, 96]);
+  });
+});
+
+/** ONNX Runtime, as if on a device without the memory to decode latents of some widths. */
+function refusing(refuses: (width: number) => boolean): Backend {
+  const real = onnxBackend();
+  return {
+    ...real,
+    async compile(graph) {
+      const network = await real.compile(graph);
+      if (graph.name !== "VAE decoder") return network;
+      return {
+        inputs: network.inputs,
+        weightBytes: network.weightBytes,
+        dispose: () => network.dispose(),
+        run: async (inputs) => {
+          if (refuses(inputs.latent?.shape[3] ?? 0)) throw new KilnError("out_of_memory", "The device is full.");
+          return network.run(inputs);
+        },
+      };
+    },
+  };
+}
 
 test("memory in reach is more than this process holds and finite", () => {
   expect(memoryInReach()).toBeGreaterThan(50 * 2 ** 20);

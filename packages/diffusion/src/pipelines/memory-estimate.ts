@@ -41,6 +41,7 @@ const UNET_IMAGES = 14;
  */
 const VAE_IMAGES = 7.5;
 const FLOAT32 = 4;
+const FLOAT16 = 2;
 /** Requests below are never refused: a machine that draws at all has this much, and small checkpoints need less. */
 const NEVER_REFUSED = 2 ** 31;
 /** Of what is in reach: the rest is for what the constants do not know, such as pictures, adapters and other requests. */
@@ -94,6 +95,8 @@ export function decodeTiling(
   size: { width: number; height: number },
   limit?: number,
 ): TilingOptions | undefined {
+  if (largestDecodeTensor(model, size) > (model.cache.backend.largestTensorBytes ?? Number.POSITIVE_INFINITY))
+    return DEFAULT_TILING;
   const estimate = estimateMemory({ model, ...size, rows: 1 });
   if (!estimate) return undefined;
   const whole = estimate.resident + estimate.decoding;
@@ -132,6 +135,18 @@ function latents(width: number, height: number): number {
 function vaeActivations(channels: number, width: number, height: number): number {
   const tokens = latents(width, height);
   return Math.max(VAE_IMAGES * channels * width * height, tokens * tokens) * FLOAT32;
+}
+
+/** Bytes of the largest tensor of the VAE decoder, which stands in its last level before channels go down, or in its attention. */
+function largestDecodeTensor(
+  { cache, checkpoint }: DiffusionModel,
+  { width, height }: { width: number; height: number },
+): number {
+  const { blockOutChannels, midBlockAddAttention, forceUpcast } = checkpoint.configs.vae;
+  const [last = 0, lastButOne = last] = blockOutChannels;
+  const tokens = latents(width, height);
+  const numbers = Math.max(Math.max(last, lastButOne) * width * height, midBlockAddAttention ? tokens * tokens : 0);
+  return numbers * (cache.backend.precision === "float16" && !forceUpcast ? FLOAT16 : FLOAT32);
 }
 
 function largestTensor(weights: Weights | undefined): number {

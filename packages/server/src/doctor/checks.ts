@@ -3,7 +3,7 @@ import { mkdir, rm, statfs, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { availableParallelism, cpus, freemem, totalmem } from "node:os";
 import { join } from "node:path";
-import { chooseBackend, DEVICES, PRECISIONS } from "@kiln/diffusion";
+import { chooseBackend, DEVICES, findWebGpu, PRECISIONS } from "@kiln/diffusion";
 import { answersAsKiln, runningService } from "../auth/key-admin.ts";
 import { codeOf, messageOf } from "../errors.ts";
 import { openBackend } from "../open-backend.ts";
@@ -50,17 +50,18 @@ export async function checkBackends(settings: Settings): Promise<Finding> {
   const precision = PRECISIONS.find((each) => each === settings.KILN_PRECISION);
   const { backend, why } = chooseBackend({ ...(device ? { device } : {}), ...(precision ? { precision } : {}) });
   const others: string[] = [];
-  for (const each of ["onnx", "openvino"] as const) {
+  for (const each of ["onnx", "openvino", "webgpu"] as const) {
     try {
-      const found = chooseBackend({ device: each }).backend;
-      others.push(`${found.name} in ${found.precision}`);
+      const found = chooseBackend({ device: each });
+      others.push(`${found.backend.name} in ${found.backend.precision}: ${found.why}`);
     } catch (error) {
       others.push(messageOf(error));
     }
   }
+  const webGpu = findWebGpu().why;
   return {
     status: "ok",
-    detail: `${backend.name} in ${backend.precision}: ${why}`,
+    detail: `${backend.name} in ${backend.precision}: ${why}${why.includes(webGpu) ? "" : `; WebGPU was not taken: ${webGpu}`}`,
     data: { backend: backend.name, precision: backend.precision, why, reached: others },
   };
 }

@@ -49,8 +49,7 @@ function oneOf<const T extends string>(known: readonly T[], value: string): T {
 }
 
 class DiffusionEngine implements PictureEngine {
-  // Both backends of this build run on the CPU.
-  readonly device = "cpu";
+  readonly device: string;
   readonly backend: string;
   readonly precision: string;
   readonly #backend: Backend;
@@ -61,6 +60,7 @@ class DiffusionEngine implements PictureEngine {
 
   constructor(backend: Backend, { slots, memoryBudget }: EngineOptions) {
     this.#backend = backend;
+    this.device = backend.device ?? "cpu";
     this.backend = backend.name;
     this.precision = backend.precision;
     // A picture with guidance takes two rows of a call.

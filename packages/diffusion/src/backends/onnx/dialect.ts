@@ -8,10 +8,10 @@ export interface OnnxDialect {
   /** The type in which indices come in: the vocabulary's own, or the one that the device computes with. */
   readonly indices: "int64" | "int32";
   /**
-   * `fused`: FusedMatMul. `rows`: Gemm over all rows of all pictures at once. Both read a weight [out, in] as it lies in its
-   * file, so that it is never turned.
+   * How a weight [out, in] is read as it lies in its file. `fused`: FusedMatMul. `convolution`: a convolution of 1x1, whose weights
+   * the provider turns on the device, once. Gemm would do as well, but wants shapes joined around it.
    */
-  readonly linear: "fused" | "rows";
+  readonly linear: "fused" | "convolution";
   /**
    * How picture sizes reach a Resize or a Reshape. `joined`: whole shapes, put together from parts. `apart`: only what is
    * a Shape's own answer, where the parts' joining has no kernel.

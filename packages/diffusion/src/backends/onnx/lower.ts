@@ -108,7 +108,7 @@ class Lowering {
     },
     constant: ({ attributes: { data, shape } }) => this.#computed(this.writer.floats(data, shape)),
     linear: (node, inputs) => {
-      if (this.#dialect.linear === "rows") return this.#linearOverRows(node, inputs);
+      if (this.#dialect.linear === "convolution") return this.#linearAsConvolution(node, inputs);
       const [x = "", weight = "", bias] = inputs;
       const product = this.#contrib("FusedMatMul", [x, weight], { transB: 1 });
       return bias === undefined ? product : this.writer.op("Add", [product, bias]);
@@ -191,21 +191,16 @@ class Lowering {
     });
   }
 
-  /** Tokens of all pictures as the rows of one matrix. */
-  #linearOverRows({ inputs: values, output }: NodeOf<"linear">, [x = "", weight = "", bias]: readonly string[]): string {
+  /** Tokens [N, T, C] are an image of one column whose channels come last: two transpositions say so, and both fall away. */
+  #linearAsConvolution({ inputs: values }: NodeOf<"linear">, [x = "", weight = "", bias]: readonly string[]): string {
     const { writer } = this;
-    const [tokens, matrix] = values;
-    const operands = bias === undefined ? [weight] : [weight, bias];
-    if (tokens?.rank === 2) return writer.op("Gemm", [x, ...operands], { transB: 1 });
-    const rows = writer.op("Reshape", [x, writer.ints([-1, matrix?.channels ?? Number.NaN])]);
-    const product = writer.op("Gemm", [rows, ...operands], { transB: 1 });
-    if (output.channels === tokens?.channels) return writer.op("Reshape", [product, writer.op("Shape", [x])]);
-    // The rank of an adapter's matrix is open until a run.
-    const width = Number.isNaN(output.channels)
-      ? writer.op("Shape", [weight], { start: 0, end: 1 })
-      : writer.ints([output.channels]);
-    const shape = writer.op("Concat", [writer.op("Shape", [x], { start: 0, end: 2 }), width], { axis: 0 });
-    return writer.op("Reshape", [product, shape]);
+    const given = bias === undefined ? [] : [bias];
+    if (values[0]?.rank === 2) return writer.op("Gemm", [x, weight, ...given], { transB: 1 });
+    const column = writer.ints([2]);
+    const image = writer.op("Transpose", [writer.op("Unsqueeze", [x, column])], { perm: [0, 3, 1, 2] });
+    const kernel = writer.op("Unsqueeze", [weight, writer.ints([2, 3])]);
+    const result = writer.op("Conv", [image, kernel, ...given], { kernel_shape: [1, 1] });
+    return writer.op("Squeeze", [writer.op("Transpose", [result], { perm: [0, 2, 3, 1] }), column]);
   }
 
   /** No kernel outside CUDA knows groups: each group becomes one channel of an instance normalisation. */

@@ -6,6 +6,7 @@ import type { OnnxDialect } from "../onnx/dialect.ts";
 import { lowerToOnnx } from "../onnx/lower.ts";
 import { openOnnxGraph } from "../onnx/onnx-graph.ts";
 import { AttentionKernels } from "./attention-kernels.ts";
+import { webGpuDialect } from "./webgpu-dialect.ts";
 
 export interface WebGpuOptions {
   /** `float16` needs a device whose shaders know it. Default: float32, which all have. */
@@ -29,10 +30,11 @@ export function webGpuBackend({ precision = "float32", adapter, largestTensorByt
   return {
     name: `ONNX Runtime, WebGPU${adapter === undefined ? "" : ` on ${adapter}`}, ${precision}`,
     precision,
+    device: "webgpu",
     ...(largestTensorBytes === undefined ? {} : { largestTensorBytes }),
     async compile(graph) {
       const element = graph.needsFloat32Range ? "float32" : precision;
-      return open(graph, dialect(element, await kernels[element].choose(graph)));
+      return open(graph, webGpuDialect(element, await kernels[element].choose(graph)));
     },
   };
 }
@@ -42,26 +44,22 @@ function attentionKernels(element: "float32" | "float16"): AttentionKernels {
     (graph) =>
       open(
         graph,
-        dialect(element, () => "fused"),
+        webGpuDialect(element, () => "fused"),
       ),
     ATTENTION_TOLERANCE[element],
   );
 }
 
-/** The provider has no FusedMatMul, and computes with whole numbers of 32 bits at most. */
-function dialect(element: OnnxDialect["element"], attention: OnnxDialect["attention"]): OnnxDialect {
-  return { element, indices: "int32", linear: "rows", sizes: "apart", attention };
-}
-
 function open(graph: Graph, spoken: OnnxDialect): Promise<CompiledGraph> {
   return openOnnxGraph(graph, lowerToOnnx(graph, "resident", spoken), {
-    session: sessionOptions(),
+    session: webGpuSession(),
     indices: spoken.indices,
     failure,
   });
 }
 
-function sessionOptions(): InferenceSession.SessionOptions {
+/** What a session on this provider is made with. */
+export function webGpuSession(): InferenceSession.SessionOptions {
   return {
     executionProviders: ["webgpu"],
     executionMode: "sequential",
