@@ -101,11 +101,15 @@ export const SETTINGS = {
     z.enum(["onnx", "openvino"]),
     "The library that runs the networks; the fastest one that is installed when unset.",
   ),
-  KILN_DEVICE: setting(z.enum(["auto", "cpu"]), "auto", "The device of this process's engine."),
-  KILN_PRECISION: setting(
-    z.enum(["auto", "float32", "bfloat16"]),
+  KILN_DEVICE: setting(
+    z.enum(["auto", "cpu", "webgpu"]),
     "auto",
-    "How exactly the networks compute; auto is bfloat16 with OpenVINO and float32 else.",
+    "The device of this process's engine; webgpu is the graphics card, whoever made it.",
+  ),
+  KILN_PRECISION: setting(
+    z.enum(["auto", "float32", "bfloat16", "float16"]),
+    "auto",
+    "How exactly the networks compute; auto is bfloat16 with OpenVINO and float32 else, float16 is for graphics cards.",
   ),
   KILN_SLOTS: setting(whole(1, 64), "4", "Jobs that share the denoiser of one engine."),
   KILN_MEMORY_BUDGET: optional(
