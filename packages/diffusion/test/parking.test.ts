@@ -52,6 +52,41 @@ describe.skipIf(!TINY_XL)("slots", () => {
     expect([...slot.latents]).toEqual([...(await drawLatents(pipeline, SMALL))]);
   });
 
+  it("hold their next step for an urgent one that is being prepared", async () => {
+    const order: string[] = [];
+    const [slow] = await narrow.prepare({ ...SMALL, steps: 8 });
+    let hurried: Promise<unknown> | undefined;
+    await narrow.model.denoiser.submit(slotOf(slow), {
+      onStep: ({ step }) => {
+        order.push(`slow ${step}`);
+        // The steps of so small a network are shorter than anything that is waited for: one that takes its time is waited for.
+        const until = performance.now() + 1000;
+        if (step === 3) while (performance.now() < until);
+        if (step !== 3) return;
+        const onProgress = ({ step }: { step: number }) => order.push(`urgent ${step}`);
+        hurried = narrow.generate({ ...SMALL, seed: 3, steps: 2 }, { priority: 5, onProgress });
+      },
+    });
+    await hurried;
+    expect(order.filter((each) => !each.endsWith(" 0")).slice(0, 6)).toEqual([
+      "slow 1",
+      "slow 2",
+      "slow 3",
+      "urgent 1",
+      "urgent 2",
+      expect.any(String),
+    ]);
+  });
+
+  it("wait for nobody who is less urgent, and not for ever for anybody", async () => {
+    const [slow] = await narrow.prepare(SMALL);
+    const { denoiser } = narrow.model;
+    const neverComes = [denoiser.expect(0), denoiser.expect(5)];
+    await denoiser.submit(slotOf(slow));
+    expect(slotOf(slow).done).toBe(true);
+    for (const withdraw of neverComes) withdraw();
+  });
+
   it("let an urgent one step next, and go on to the same picture", async () => {
     const order: string[] = [];
     const [slow] = await narrow.prepare({ ...SMALL, steps: 6 });

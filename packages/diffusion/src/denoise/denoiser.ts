@@ -4,6 +4,7 @@ import { KilnError } from "../errors.ts";
 import { AdapterStack } from "../networks/adapter-stack.ts";
 import type { NoisePredictor } from "../networks/noise-predictor.ts";
 import { type Candidate, fairPolicy, type Policy } from "./policy.ts";
+import { raceWithTime } from "./race-with-time.ts";
 import type { Slot } from "./slot.ts";
 import { step } from "./step.ts";
 
@@ -43,7 +44,9 @@ export class Denoiser {
   readonly #maxRows: number;
   readonly #policy: Policy;
   readonly #entries = new Set<Entry>();
+  readonly #expected = new Set<Expected>();
   #calls = 0;
+  #stepMilliseconds = 0;
   #running = false;
   #stack: { key: string; stack: AdapterStack } | undefined;
 
@@ -69,6 +72,24 @@ export class Denoiser {
     });
   }
 
+  /**
+   * Says that a slot is being prepared. When its priority is above that of all slots of the next step, that step waits for it,
+   * for as long as a step takes at most: a prompt is encoded in a fraction of the step that it would otherwise miss.
+   * @returns what to call once the slot has been submitted, or never will be
+   */
+  expect(priority: number): () => void {
+    let come = () => {};
+    const arrival = new Promise<void>((resolve) => {
+      come = resolve;
+    });
+    const expected: Expected = { priority, arrival, awaitedSince: undefined };
+    this.#expected.add(expected);
+    return () => {
+      this.#expected.delete(expected);
+      come();
+    };
+  }
+
   /** Takes a slot out before its next step; its `submit` is rejected as cancelled. Submit it again to go on. */
   park(slot: Slot): void {
     for (const entry of this.#entries) if (entry.slot === slot) this.#finish(entry, cancelled());
@@ -80,9 +101,26 @@ export class Denoiser {
       await nextTurn(); // lets new slots, aborts and timers in between steps
       this.#sweep();
       const chosen = this.#policy([...this.#entries], this.#maxRows);
-      if (chosen.length > 0) await this.#step(chosen.filter(isEntry));
+      if (chosen.length === 0 || (await this.#waitForMoreUrgent(chosen))) continue;
+      const started = performance.now();
+      await this.#step(chosen.filter(isEntry));
+      this.#stepMilliseconds = performance.now() - started;
     }
     this.#running = false;
+  }
+
+  /** @returns whether there was somebody to wait for, so that the choice is to be made anew */
+  async #waitForMoreUrgent(chosen: readonly Candidate[]): Promise<boolean> {
+    const highest = Math.max(...chosen.map(({ priority }) => priority));
+    for (const expected of this.#expected) {
+      if (expected.priority <= highest) continue;
+      expected.awaitedSince ??= performance.now();
+      const left = expected.awaitedSince + this.#stepMilliseconds - performance.now();
+      if (left <= 0) continue;
+      await raceWithTime(expected.arrival, left);
+      return true;
+    }
+    return false;
   }
 
   /** Lets go of slots that are finished before they start, or no longer wanted. */
@@ -136,6 +174,14 @@ export class Denoiser {
     if (this.#stack?.key !== key) this.#stack = { key, stack: new AdapterStack("unet", sorted) };
     return this.#stack.stack;
   }
+}
+
+/** A slot that is being prepared. */
+interface Expected {
+  readonly priority: number;
+  readonly arrival: Promise<void>;
+  /** When a step first waited for it. */
+  awaitedSince: number | undefined;
 }
 
 interface Entry extends Candidate {

@@ -38,6 +38,8 @@ export interface DrawOptions {
   readonly priority: number;
   readonly signal: AbortSignal | undefined;
   readonly onStep: (progress: StepProgress) => void;
+  /** Hears that the picture is ready for its first step. */
+  readonly onReady: () => void;
 }
 
 /**
@@ -46,7 +48,9 @@ export interface DrawOptions {
  */
 export async function drawPass(pass: Pass, seed: bigint, options: DrawOptions): Promise<Float32Array> {
   const slot = await prepareSlot(pass, seed);
-  await pass.model.denoiser.submit(slot, options);
+  const drawn = pass.model.denoiser.submit(slot, options);
+  options.onReady();
+  await drawn;
   return slot.latents;
 }
 

@@ -63,6 +63,16 @@ export class Pipeline {
    * @throws KilnError invalid_request naming a field; picture_invalid; adapter_mismatch; out_of_memory; numeric; cancelled
    */
   async generate(request: GenerateRequest, options: GenerateOptions = {}): Promise<GeneratedPicture[]> {
+    // Less urgent pictures hold their next step for it while it gets ready.
+    const onReady = this.model.denoiser.expect(options.priority ?? 0);
+    try {
+      return await this.#generate(request, options, onReady);
+    } finally {
+      onReady();
+    }
+  }
+
+  async #generate(request: GenerateRequest, options: GenerateOptions, onReady: () => void): Promise<GeneratedPicture[]> {
     // 1. Open what the request names, fill in what it leaves out, and plan the passes: the picture itself, hires fix, the refiner.
     const { complete, pictures, passes, extras } = await this.#plan(request);
     const { memoryLimit } = this.#options;
@@ -71,7 +81,7 @@ export class Pipeline {
     return Promise.all(
       complete.seeds.map(async (seed, index) => {
         const progress = new ProgressReporter(index, passes, options);
-        const latents = await drawPasses(passes, seed, { pictures, extras, progress, options, memoryLimit });
+        const latents = await drawPasses(passes, seed, { pictures, extras, progress, options, onReady, memoryLimit });
 
         // 3. Decode.
         progress.decoding();
@@ -220,6 +230,7 @@ interface Drawing {
   readonly extras: Extras;
   readonly progress: ProgressReporter;
   readonly options: GenerateOptions;
+  readonly onReady: () => void;
   readonly memoryLimit: number | undefined;
 }
 
@@ -227,7 +238,7 @@ interface Drawing {
 async function drawPasses(
   passes: readonly PlannedPass[],
   seed: bigint,
-  { pictures, extras, progress, options, memoryLimit }: Drawing,
+  { pictures, extras, progress, options, onReady, memoryLimit }: Drawing,
 ): Promise<LatentSource> {
   let made: LatentSource | undefined;
   for (const pass of passes) {
@@ -239,6 +250,7 @@ async function drawPasses(
       priority: options.priority ?? 0,
       signal: options.signal,
       onStep: (step) => progress.step(step),
+      onReady,
     });
     made = { latents, width: width / PIXELS_PER_LATENT, height: height / PIXELS_PER_LATENT };
   }
