@@ -65,7 +65,10 @@ function withoutCuda(
     throw new KilnError("backend_unavailable", 'OpenVINO is not installed: run "kiln accel install".');
   }
   const card = device === "auto" ? graphicsCard() : undefined;
-  if (card && precision !== "bfloat16") return onWebGpu(precision, card);
+  if (card && precision !== "bfloat16") {
+    const { backend, why } = onWebGpu(precision, card);
+    return { backend, why: `${why}; ${NO_OPENVINO}` };
+  }
   if (precision === "bfloat16" || precision === "float16") throw lacksPrecision(precision);
   return { backend: onnxBackend(count), why: device === "onnx" ? "it was asked for" : `${NO_OPENVINO}; ${aboutWebGpu()}` };
 }
@@ -106,7 +109,7 @@ function onCuda(precision: Precision, options: CudaChoice): ChosenBackend {
   return { backend, why: `CUDA is installed in ${libraries.folder}, and ${cudaDevices().why}` };
 }
 
-const NO_OPENVINO = 'OpenVINO, several times as fast in bfloat16, is not installed (run "kiln accel install")';
+const NO_OPENVINO = 'OpenVINO, the fastest on CPUs, is not installed (run "kiln accel install")';
 
 function onWebGpu(precision: Precision, adapter: VulkanDevice | undefined): ChosenBackend {
   if (precision === "bfloat16") {
