@@ -13,6 +13,7 @@ import { Maintenance } from "./jobs/maintenance.ts";
 import { WebhookOutbox } from "./jobs/webhook-outbox.ts";
 import { Pulls } from "./models/pull/pulls.ts";
 import { Documents } from "./records/documents.ts";
+import { LoginAttempts } from "./records/login-attempts.ts";
 import { sharedSecret } from "./records/secrets.ts";
 import { Usage } from "./records/usage.ts";
 
@@ -73,6 +74,7 @@ export async function makeContext(
       metrics,
       log,
       storage,
+      database,
       uploads: foundation.uploads,
       retentionDays: settings.KILN_RETENTION_DAYS,
     });
@@ -108,6 +110,7 @@ export async function makeContext(
     links,
     usage,
     documents: new Documents(database.records),
+    loginAttempts: new LoginAttempts(database.records),
     workers,
     storage,
     bus,

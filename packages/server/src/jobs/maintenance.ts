@@ -3,6 +3,7 @@ import { LOCAL_CALLER } from "../auth/caller.ts";
 import type { EventBus } from "../events/bus.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import type { JobQueue } from "../queue/job-queue.ts";
+import type { Database } from "../records/database.ts";
 import type { JobStore } from "../records/job-store.ts";
 import type { Uploads } from "../records/uploads.ts";
 import type { Storage } from "../storage/storage.ts";
@@ -16,6 +17,7 @@ const RECONCILE_AT_ONCE = 500;
 const OVERDUE_AT_ONCE = 500;
 const REBUILD_PAGE = 1000;
 
+const TIDY_EVERY_TICKS = 30;
 const EXPIRE_EVERY_TICKS = 300;
 const EXPIRE_AT_ONCE = 200;
 const DAY_MILLISECONDS = 86_400_000;
@@ -23,6 +25,7 @@ const DAY_MILLISECONDS = 86_400_000;
 export interface MaintenanceParts {
   uploads: Uploads;
   storage: Storage;
+  database: Pick<Database, "tidy">;
   /** Jobs and uploads older than this go, favourites stay; 0 keeps everything. */
   retentionDays: number;
   store: JobStore;
@@ -107,7 +110,7 @@ export class Maintenance {
   }
 
   async #once(): Promise<void> {
-    const { store, queue, bus, jobs, metrics } = this.#parts;
+    const { store, queue, bus, jobs, metrics, database } = this.#parts;
     metrics.noteWaiting((await queue.counts()).waiting);
     await jobs.measureQueue();
     for (const id of await store.overdue(OVERDUE_AT_ONCE)) {
@@ -121,6 +124,7 @@ export class Maintenance {
       bus.publish({ type: "job", job: id, owner: row.owner });
     }
     if (this.#tick % EXPIRE_EVERY_TICKS === 0) await this.expire();
+    if (this.#tick % TIDY_EVERY_TICKS === TIDY_EVERY_TICKS - 1) await database.tidy();
     if (this.#tick++ % RECONCILE_EVERY_TICKS !== 0) return;
     await this.reconcile();
     await jobs.followQueue();

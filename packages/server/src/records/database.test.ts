@@ -56,3 +56,21 @@ test("a transaction that fails leaves nothing, and others wait for its end", asy
   expect(await database.records.selectFrom("keys").select("id").execute()).toEqual([{ id: "y" }]);
   await database.close();
 });
+
+test("rows that come and go leave no room behind", async () => {
+  const database = await openDatabase({ dataDir: folder() });
+  const { queuePool } = database;
+  const size = async () => {
+    const { rows } = await queuePool.query<{ bytes: number }>("SELECT pg_relation_size('kiln.workers')::int AS bytes");
+    return rows[0]?.bytes ?? 0;
+  };
+  const comeAndGo = async () => {
+    await queuePool.query("INSERT INTO kiln.workers SELECT g, 'h', 'd', '{}', now() FROM generate_series(1, 5000) g");
+    await queuePool.query("SELECT pg_stat_force_next_flush()"); // what happened counts now, not in a second
+    await queuePool.query("DELETE FROM kiln.workers");
+    await database.tidy();
+  };
+  await comeAndGo();
+  expect(await size()).toBe(0);
+  await database.close();
+});

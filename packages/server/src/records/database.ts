@@ -6,6 +6,7 @@ import { type FolderLock, lockFolder } from "./folder-lock.ts";
 import { MIGRATIONS } from "./migrations.ts";
 import type { PoolFace } from "./pool.ts";
 import type { RecordsSchema } from "./schema.ts";
+import { vacuumWorn } from "./vacuum.ts";
 
 export interface Database {
   kind: "embedded" | "postgres";
@@ -13,6 +14,8 @@ export interface Database {
   records: Kysely<RecordsSchema>;
   /** For BullMQ: a pool whose search path starts with its schema. */
   queuePool: PoolFace;
+  /** Does what the database does not do by itself; to be called every minute or so. */
+  tidy(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -45,6 +48,9 @@ async function openEmbedded(folder: string): Promise<Database> {
     kind: "embedded",
     records,
     queuePool: pool,
+    async tidy() {
+      await vacuumWorn(pool);
+    },
     async close() {
       await pool.end();
       lock.release();
@@ -71,6 +77,7 @@ async function openPostgres(url: string): Promise<Database> {
     kind: "postgres",
     records: recordsOver(pool),
     queuePool: queuePool as unknown as PoolFace,
+    async tidy() {},
     async close() {
       await Promise.all([pool.end(), queuePool.end()]);
     },
