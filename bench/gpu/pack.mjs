@@ -15,14 +15,14 @@
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { createReadStream, existsSync } from "node:fs";
-import { chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, copyFile, link, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { gatherKiln, gatherReference } from "./contents.mjs";
 import { keepDeviceCode } from "./device-code.mjs";
-import { cut, dropPieces, loadsOf, readManifest, writeManifest } from "./pieces.mjs";
+import { cut, dropPieces, loadsOf, MANIFEST, readManifest, writeManifest } from "./pieces.mjs";
 
 const MIB = 2 ** 20;
 const PROJECT_REFERENCES = ["../../../shared/reference", "../../packages/diffusion/fixtures/reference"];
@@ -104,7 +104,7 @@ for (const name of manifest.keys()) {
 }
 await writeManifest(folder, [...manifest.values()]);
 await copyFile(new URL("./unpack.sh", import.meta.url), join(folder, "unpack.sh"));
-describe();
+await layOut();
 
 /** Stages, archives and cuts one component; what is known is kept where the content is the same. */
 async function pack(name, gather, known) {
@@ -213,12 +213,19 @@ function mib(bytes) {
   return `${(bytes / MIB).toFixed(1)} MiB`;
 }
 
-function describe() {
+/** Says what there is, and lays pieces that go together into OUT/loads/1, ... as links, each with the manifest and unpack.sh. */
+async function layOut() {
   const components = [...manifest.values()];
   for (const { name, bytes, pieces } of components)
     console.log(`${name.padEnd(18)} ${mib(bytes).padStart(10)}  ${pieces.length} pieces`);
-  const total = components.reduce((sum, { bytes }) => sum + bytes, 0);
-  console.log(`${mib(total)} in all. Loads of at most ${options["load-mib"]} MiB:`);
-  const loads = loadsOf(components, Number(options["load-mib"]) * MIB);
-  for (const [index, { files, bytes }] of loads.entries()) console.log(`  ${index + 1}. ${mib(bytes)}: ${files.join(" ")}`);
+  console.log(
+    `${mib(components.reduce((sum, { bytes }) => sum + bytes, 0))} in all, in loads of at most ${options["load-mib"]} MiB:`,
+  );
+  await rm(join(folder, "loads"), { recursive: true, force: true });
+  for (const [index, { files, bytes }] of loadsOf(components, Number(options["load-mib"]) * MIB).entries()) {
+    const load = join(folder, "loads", String(index + 1));
+    await mkdir(load, { recursive: true });
+    for (const file of [...files, MANIFEST, "unpack.sh"]) await link(join(folder, file), join(load, file));
+    console.log(`  ${load}: ${mib(bytes)}: ${files.join(" ")}`);
+  }
 }

@@ -6,8 +6,6 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
-import { cudaBackend } from "../../packages/diffusion/dist/backends/cuda/cuda-backend.js";
-import { findCuda } from "../../packages/diffusion/dist/backends/cuda/find-cuda.js";
 import { reducedPrecisionJudge } from "../../packages/diffusion/dist/conformance/reduced-precision.js";
 import { runConformance } from "../../packages/diffusion/dist/conformance/run-conformance.js";
 import { chooseBackend, Pipeline } from "../../packages/diffusion/dist/index.js";
@@ -25,18 +23,10 @@ let rowsInAll = 2;
 
 const OPERATIONS = { load, picture, mixed, urgent, profile, conformance };
 
-/** The device's backend; CUDA's takes options that nobody else needs to know. */
-function openBackend({ device, precision, options = {} }) {
-  if (device !== "cuda") return chooseBackend({ device, precision }).backend;
-  const libraries = findCuda();
-  if (!libraries) throw new Error("KILN_CUDA names no folder with ONNX Runtime's GPU libraries, and none are installed");
-  return cudaBackend({ libraries, precision, ...options });
-}
-
 /** Opens the checkpoint on the device and compiles the UNet; `options` go to the backend. */
-async function load({ checkpoint, rows, ...choice }) {
+async function load({ checkpoint, rows, device, precision, options = {} }) {
   const started = performance.now();
-  const backend = openBackend(choice);
+  const { backend } = chooseBackend({ device, precision, ...options });
   rowsInAll = rows;
   pipeline = await Pipeline.load(checkpoint, { backend, maxRows: rows, memoryLimit: Number.POSITIVE_INFINITY });
   await pipeline.model.predictor.warmUp();
@@ -175,14 +165,13 @@ async function profile({ checkpoint, device, precision, rows, options = {}, fold
 }
 
 /** Networks of a kind held against reference cases: below float32 against torch's own error, else at each case's tolerance. */
-async function conformance({ reference, kind, ...choice }) {
-  const { precision } = choice;
+async function conformance({ reference, kind, device, precision, options = {} }) {
   const reduced = precision === "float16" || precision === "bfloat16";
   const results = [];
   const cases = runConformance({
     folder: reference,
     kind,
-    openBackend: () => openBackend(choice),
+    openBackend: () => chooseBackend({ device, precision, ...options }).backend,
     ...(reduced ? { judge: reducedPrecisionJudge(precision) } : {}),
   });
   for await (const result of cases) results.push(result);
