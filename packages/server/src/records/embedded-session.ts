@@ -54,7 +54,8 @@ export class EmbeddedSession {
       return this.#read<Row>(answer, statement.columns);
     } catch (error) {
       this.#prepared.delete(text);
-      await this.#send([serialize.close({ type: "S", name: statement.name }), serialize.sync()]);
+      // A database that cannot even do this has said why above.
+      await this.#send([serialize.close({ type: "S", name: statement.name }), serialize.sync()]).catch(() => {});
       throw error;
     }
   }
