@@ -35,6 +35,22 @@ export class NetworkCache {
     }
   }
 
+  /**
+   * Begins to compile a network that will be asked for soon, where it fits beside what is there: backends compile beside the
+   * event loop, so it is ready sooner. What goes wrong is said to whoever asks for it.
+   */
+  prepare(key: string, build: () => Graph): void {
+    if (this.#entries.has(key)) return;
+    const graph = build();
+    const held = [...this.#entries.values()].reduce((sum, entry) => sum + (entry.bytes ?? entry.expected), 0);
+    if (held + residentBytes(graph, this.backend) > this.#budgetBytes) return;
+    const entry = this.#start(graph);
+    this.#entries.set(key, entry);
+    entry.network.catch(() => {
+      if (this.#entries.get(key) === entry) this.#entries.delete(key);
+    });
+  }
+
   has(key: string): boolean {
     return this.#entries.has(key);
   }
@@ -48,11 +64,15 @@ export class NetworkCache {
   async dispose(): Promise<void> {
     const entries = [...this.#entries.values()];
     this.#entries.clear();
-    for (const entry of entries) await (await entry.network).dispose();
+    for (const entry of entries) {
+      const network = await entry.network.catch(() => undefined); // what never compiled holds nothing
+      await network?.dispose();
+    }
   }
 
   #start(graph: Graph): Entry {
-    const entry: Entry = { network: this.#compile(graph), users: 0, bytes: undefined };
+    const expected = residentBytes(graph, this.backend);
+    const entry: Entry = { network: this.#compile(graph, expected), users: 0, expected, bytes: undefined };
     entry.network.then(
       (network) => {
         entry.bytes = network.weightBytes;
@@ -63,8 +83,8 @@ export class NetworkCache {
   }
 
   /** Room is made first: compiling takes the most memory of all. */
-  async #compile(graph: Graph): Promise<CompiledGraph> {
-    await this.#evict(undefined, residentBytes(graph, this.backend));
+  async #compile(graph: Graph, expected: number): Promise<CompiledGraph> {
+    await this.#evict(undefined, expected);
     return this.backend.compile(graph);
   }
 
@@ -72,7 +92,7 @@ export class NetworkCache {
   async #evict(justUsed: string | undefined, toCome = 0): Promise<void> {
     for (const [key, entry] of this.#entries) {
       if (this.bytes + toCome <= this.#budgetBytes) return;
-      if (key === justUsed || entry.users > 0) continue;
+      if (key === justUsed || entry.users > 0 || entry.bytes === undefined) continue;
       this.#entries.delete(key);
       await (await entry.network).dispose();
     }
@@ -87,6 +107,8 @@ function residentBytes({ nodes }: Graph, backend: Backend): number {
 interface Entry {
   readonly network: Promise<CompiledGraph>;
   users: number;
+  /** Bytes that it will take. */
+  readonly expected: number;
   /** Undefined until compiled. */
   bytes: number | undefined;
 }

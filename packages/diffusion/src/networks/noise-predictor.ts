@@ -57,6 +57,11 @@ export class NoisePredictor {
     );
   }
 
+  /** Begins to compile the network beside what the caller goes on to do, where memory allows. */
+  prepare(adapters: readonly WeightedAdapter[]): void {
+    if (adapters.length === 0) this.#cache.prepare(this.#key, () => this.#build(new Set()));
+  }
+
   /**
    * One call of the network for rows of one size and one number of tokens.
    * @param stack the adapters of all rows, or undefined where no row has any.

@@ -44,14 +44,24 @@ export interface DrawOptions {
 
 /**
  * Draws one picture of a pass from its seed.
- * @returns the final latents [4, height, width], as the UNet sees them.
+ * @param before the run that the pass goes on with, where it begins none of its own
+ * @returns the finished slot: its latents [4, height, width] are as the UNet sees them.
  */
-export async function drawPass(pass: Pass, seed: bigint, options: DrawOptions): Promise<Float32Array> {
-  const slot = await prepareSlot(pass, seed);
-  const drawn = pass.model.denoiser.submit(slot, options);
+export async function drawPass(pass: Pass, seed: bigint, options: DrawOptions, before?: Slot): Promise<Slot> {
+  const slot = before ? await takeOver(pass, before) : await prepareSlot(pass, seed);
+  // A base has nothing to do where its refiner begins with the first evaluation.
+  const drawn = slot.done ? undefined : pass.model.denoiser.submit(slot, options);
   options.onReady();
   await drawn;
-  return slot.latents;
+  return slot;
+}
+
+/** A run that another network goes on with: latents, the scheduler's memory and the noise to come are what they were. */
+async function takeOver(pass: Pass, { definition, latents, scheduler }: Slot): Promise<Slot> {
+  const { begin, end } = pass.plan;
+  const { positive, negative } = await conditioning(pass);
+  const own = { begin, end, positive, negative, adapters: pass.extras.unetAdapters, controls: await controlsOf(pass) };
+  return new Slot({ ...definition, ...own }, { latents, scheduler });
 }
 
 /** One picture of a pass before its first step: conditioning, starting latents, a stream of noise. */
@@ -61,6 +71,7 @@ export async function prepareSlot(pass: Pass, seed: bigint): Promise<Slot> {
   const count = autoencoder.config.latentChannels * size.height * size.width;
   const random = createRandom(request.noise ?? "torch-cpu", seed);
 
+  pass.model.predictor.prepare(extras.unetAdapters);
   const { positive, negative } = await conditioning(pass);
   const given = toGiven(pass.pictures, request.width, request.height);
   const start = await startingLatents(pass, given, () => Float32Array.from(random.normal(count)));

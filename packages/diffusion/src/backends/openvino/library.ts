@@ -28,8 +28,11 @@ type Out = [Handle];
 export interface Library {
   /** A core finds plugins beside the library. */
   readonly core: Handle;
+  /** What every model is compiled with from now on. */
+  setProperties(core: Handle, device: string, properties: Readonly<Record<string, string>>): void;
   readModel(core: Handle, xml: Buffer, length: number, weights: Handle): Handle;
-  compile(core: Handle, model: Handle, device: string, properties: Readonly<Record<string, string>>): Handle;
+  /** Beside the event loop: a UNet takes seconds. */
+  compile(core: Handle, model: Handle, device: string): Promise<Handle>;
   createRequest(compiled: Handle): Handle;
   /** A tensor over memory that outlives it. */
   wrap(type: number, shape: readonly number[], memory: Handle | Uint8Array | Float32Array | BigInt64Array): Handle;
@@ -90,9 +93,9 @@ function bind(api: ReturnType<ReturnType<typeof nativeCalls>["load"]>): Library 
     read: api.func(
       "int ov_core_read_model_from_memory_buffer(void* core, void* xml, size_t n, void* weights, _Out_ void** model)",
     ),
-    compile: api.func(
-      "int ov_core_compile_model(void* core, void* model, const char* device, size_t n, _Out_ void** compiled, ...)",
-    ),
+    setProperty: api.func("int ov_core_set_property(void* core, const char* device, ...)"),
+    // Declared without the properties that may follow: koffi calls no function with a variable number of arguments beside the loop.
+    compile: api.func("int ov_core_compile_model(void* core, void* model, const char* device, size_t n, _Out_ void** compiled)"),
     property: api.func("int ov_core_get_property(void* core, const char* device, const char* key, _Out_ char** value)"),
     request: api.func("int ov_compiled_model_create_infer_request(void* compiled, _Out_ void** request)"),
     wrap: api.func("int ov_tensor_create_from_host_ptr(int type, kiln_ov_shape shape, void* data, _Out_ void** tensor)"),
@@ -122,10 +125,18 @@ function bind(api: ReturnType<ReturnType<typeof nativeCalls>["load"]>): Library 
   return {
     core: out((cell) => f.core(cell)),
     readModel: (core, xml, length, weights) => out((cell) => f.read(core, xml, length, weights, cell)),
-    compile: (core, model, device, properties) => {
-      const pairs = Object.entries(properties).flatMap(([key, value]) => ["str", key, "str", value]);
-      return out((cell) => f.compile(core, model, device, pairs.length / 2, cell, ...pairs));
+    setProperties: (core, device, properties) => {
+      for (const [key, value] of Object.entries(properties)) check(f.setProperty(core, device, "str", key, "str", value));
     },
+    compile: (core, model, device) =>
+      new Promise((resolve, reject) => {
+        const cell: Out = [null];
+        f.compile.async(core, model, device, 0, cell, (error: unknown, status: number) => {
+          if (error || status !== 0)
+            reject(new KilnError("backend_failed", `OpenVINO refused to compile: ${error ?? f.error()}`));
+          else resolve(cell[0]);
+        });
+      }),
     createRequest: (compiled) => out((cell) => f.request(compiled, cell)),
     wrap: (type, shape, memory) => out((cell) => f.wrap(type, { rank: shape.length, dims: shape }, memory, cell)),
     setInput: (request, index, tensor) => check(f.setInput(request, index, tensor)),

@@ -8,6 +8,8 @@ import { ELEMENT_TYPE, type Handle, type Library, loadLibrary, type OperationTim
 import { lowerToIr } from "./lower.ts";
 import { WeightSpace } from "./weight-space.ts";
 
+const DEVICE = "CPU";
+
 export interface OpenVinoOptions {
   /** The folder that holds OpenVINO's shared libraries. */
   readonly libraries: string;
@@ -29,36 +31,30 @@ export function openVinoBackend({
   onProfile,
 }: OpenVinoOptions): Backend {
   const library = loadLibrary(libraries);
-  const properties = {
+  library.setProperties(library.core, DEVICE, {
     INFERENCE_PRECISION_HINT: precision === "bfloat16" ? "bf16" : "f32",
     INFERENCE_NUM_THREADS: `${threads}`,
     NUM_STREAMS: "1",
     // The CPU plugin shortens wide multiplications to bfloat16 or int8 on its own where it is not told to be exact.
     ...(precision === "float32" ? { EXECUTION_MODE_HINT: "ACCURACY" } : {}),
     ...(onProfile ? { PERF_COUNT: "YES" } : {}),
-  };
+  });
   return {
     name: `OpenVINO, CPU, ${precision}`,
     precision,
     // The plugin keeps repacked copies; the files themselves are mapped.
     residentBytes: ({ byteLength, type }) => (byteLength / BYTES_PER_ELEMENT[type]) * BYTES_PER_ELEMENT[precision],
-    compile: async (graph) => compile(library, graph, { properties, onProfile }),
+    compile: (graph) => compile(library, graph, onProfile),
   };
 }
 
-interface CompileSettings {
-  readonly properties: Readonly<Record<string, string>>;
-  readonly onProfile: OpenVinoOptions["onProfile"];
-}
-
-function compile(library: Library, graph: Graph, { properties, onProfile }: CompileSettings): CompiledGraph {
+async function compile(library: Library, graph: Graph, onProfile: OpenVinoOptions["onProfile"]): Promise<CompiledGraph> {
   const { xml, constants, layout, weightBytes } = lowerToIr(graph);
   const space = WeightSpace.map(layout, constants);
   const weights = library.wrap(ELEMENT_TYPE.uint8, [space.byteLength], space.pointer);
   const text = Buffer.from(xml);
   const model = library.readModel(library.core, text, text.length, weights);
-  const compiled = library.compile(library.core, model, "CPU", properties);
-  library.free("model", model);
+  const compiled = await library.compile(library.core, model, DEVICE).finally(() => library.free("model", model));
   return new OpenVinoGraph(library, graph, { compiled, weights, space, weightBytes, onProfile });
 }
 
