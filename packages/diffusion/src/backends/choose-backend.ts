@@ -6,7 +6,7 @@ import { CUDA_FOLDER_VARIABLE, cudaFolder, findCuda } from "./cuda/find-cuda.ts"
 import { onnxBackend } from "./onnx/onnx-backend.ts";
 import { findOpenVino } from "./openvino/find-openvino.ts";
 import { openVinoBackend } from "./openvino/openvino-backend.ts";
-import { findWebGpu, mayHaveGraphicsCard, requireWebGpu } from "./webgpu/find-webgpu.ts";
+import { findWebGpu, mayHaveGraphicsCard, requireWebGpu, whyNotUnasked } from "./webgpu/find-webgpu.ts";
 import type { VulkanDevice } from "./webgpu/vulkan.ts";
 import { webGpuBackend } from "./webgpu/webgpu-backend.ts";
 
@@ -119,22 +119,21 @@ function onWebGpu(precision: Precision, adapter: VulkanDevice | undefined): Chos
   }
   const about = adapter === undefined ? {} : { adapter: adapter.name, largestTensorBytes: adapter.largestRange };
   const backend = webGpuBackend({ precision: precision === "float16" ? precision : "float32", ...about });
-  const software = adapter?.kind === "software" ? ", a program that is slower than ONNX Runtime on the CPU" : "";
-  return { backend, why: `${findWebGpu().why}${software}` };
+  return { backend, why: findWebGpu().why };
 }
 
-/** The graphics card that WebGPU would draw on; undefined where there is none, or only a program that acts as one. */
+/** The graphics card that WebGPU would draw on without being asked to; undefined where there is none that would do. */
 function graphicsCard(): VulkanDevice | undefined {
-  if (!mayHaveGraphicsCard()) return undefined;
-  const { usable, adapter } = findWebGpu();
-  return usable && adapter?.kind !== "software" ? adapter : undefined;
+  const { adapter } = mayHaveGraphicsCard() ? findWebGpu() : {};
+  return adapter && whyNotUnasked(adapter) === undefined ? adapter : undefined;
 }
 
 /** Why WebGPU was not taken by itself. */
 function aboutWebGpu(): string {
   if (process.platform !== "linux") return `${findWebGpu().why}: ask for WebGPU with --device webgpu`;
   if (!mayHaveGraphicsCard()) return "no graphics card is here";
-  return findWebGpu().why;
+  const { adapter, why } = findWebGpu();
+  return adapter ? `${why}, ${whyNotUnasked(adapter) ?? "not asked for"}` : why;
 }
 
 function lacksPrecision(precision: "bfloat16" | "float16"): KilnError {

@@ -21,6 +21,9 @@ const DEVICE_FILES = ["/dev/dri", "/dev/nvidiactl", "/dev/dxg"];
 /** Dawn's own order where performance is asked for. */
 const PREFERENCE: readonly VulkanDevice["kind"][] = ["discrete", "integrated", "virtual", "other", "software"];
 
+/** Memory for SDXL: 3.46 thousand million numbers of float32 in its networks take 12.9 GiB, and a step needs some beside them. */
+const ENOUGH_MEMORY = 15 * 2 ** 30;
+
 let known: WebGpuFinding | undefined;
 
 /** What WebGPU has to run on here. Asked once in a process: drivers take some tens of milliseconds to answer. */
@@ -35,6 +38,16 @@ export function mayHaveGraphicsCard(): boolean {
 }
 
 /**
+ * Why the adapter is not taken without being asked for; undefined where it is. A program that acts as a card is slower than the CPU
+ * itself, and a card must hold what the CPU would have held.
+ */
+export function whyNotUnasked({ kind, memory }: VulkanDevice): string | undefined {
+  if (kind === "software") return "which is a program, slower than ONNX Runtime on the CPU";
+  if (memory < ENOUGH_MEMORY) return "too little for SDXL in float32: try --device webgpu --precision float16";
+  return undefined;
+}
+
+/**
  * The adapter that was asked for by name of the backend; undefined where the system cannot say which it is.
  * @throws KilnError backend_unavailable
  */
@@ -42,6 +55,10 @@ export function requireWebGpu(): VulkanDevice | undefined {
   const { usable, adapter, why } = findWebGpu();
   if (!usable) throw new KilnError("backend_unavailable", `${why}.`, { subject: "device" });
   return adapter;
+}
+
+function describe({ name, kind, memory }: VulkanDevice): string {
+  return `${name} (${kind}, ${(memory / 2 ** 30).toFixed(0)} GiB)`;
 }
 
 function look(): WebGpuFinding {
@@ -52,7 +69,7 @@ function look(): WebGpuFinding {
   try {
     const [adapter] = vulkanDevices().sort((a, b) => PREFERENCE.indexOf(a.kind) - PREFERENCE.indexOf(b.kind));
     if (!adapter) return { usable: false, why: "WebGPU finds no Vulkan driver: install the graphics card's" };
-    return { usable: true, adapter, why: `Vulkan has ${adapter.name} (${adapter.kind})` };
+    return { usable: true, adapter, why: `Vulkan has ${describe(adapter)}` };
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     return {

@@ -6,6 +6,8 @@ export interface VulkanDevice {
   readonly kind: "discrete" | "integrated" | "virtual" | "software" | "other";
   /** Bytes of the largest range of memory that a shader sees as one: VkPhysicalDeviceLimits.maxStorageBufferRange. */
   readonly largestRange: number;
+  /** Bytes of the largest heap of memory that is local to it: a card's own, the machine's where the two share theirs. */
+  readonly memory: number;
 }
 
 /** The loader's file, as distributions name it. */
@@ -19,6 +21,8 @@ const INSTANCE_CREATE_INFO = 1;
 const CREATE_INFO_BYTES = 64;
 /** VkPhysicalDeviceProperties: where its members are, by the C header, and more room than it takes. */
 const PROPERTIES = { bytes: 1024, type: 16, name: 20, nameBytes: 256, maxStorageBufferRange: 324 } as const;
+/** VkPhysicalDeviceMemoryProperties: 32 types of 8 bytes behind their count, then up to 16 heaps of 16 bytes behind theirs. */
+const MEMORY = { bytes: 1024, heapCount: 260, heaps: 264, heapBytes: 16, most: 16, flags: 8, deviceLocal: 1 } as const;
 /** Machines have a few devices; a driver that says more is not believed. */
 const MOST_DEVICES = 64;
 
@@ -33,6 +37,7 @@ export function vulkanDevices(): VulkanDevice[] {
   const destroy = vulkan.func("void vkDestroyInstance(void* instance, void* allocator)");
   const enumerate = vulkan.func("int vkEnumeratePhysicalDevices(void* instance, _Inout_ uint32_t* count, _Out_ void** devices)");
   const describe = vulkan.func("void vkGetPhysicalDeviceProperties(void* device, _Out_ uint8_t* properties)");
+  const measure = vulkan.func("void vkGetPhysicalDeviceMemoryProperties(void* device, _Out_ uint8_t* properties)");
   const info = Buffer.alloc(CREATE_INFO_BYTES);
   info.writeUInt32LE(INSTANCE_CREATE_INFO, 0);
   const instance: [unknown] = [null];
@@ -46,7 +51,9 @@ export function vulkanDevices(): VulkanDevice[] {
     return devices.map((device) => {
       const properties = Buffer.alloc(PROPERTIES.bytes);
       describe(device, properties);
-      return read(properties);
+      const memory = Buffer.alloc(MEMORY.bytes);
+      measure(device, memory);
+      return { ...read(properties), memory: largestHeap(memory) };
     });
   } finally {
     destroy(instance[0], null);
@@ -58,7 +65,14 @@ function check(call: string, result: number): void {
   if (result < 0) throw new Error(`${call} answers ${result}`);
 }
 
-function read(properties: Buffer): VulkanDevice {
+function largestHeap(memory: Buffer): number {
+  const count = Math.min(memory.readUInt32LE(MEMORY.heapCount), MEMORY.most);
+  const heaps = Array.from({ length: count }, (_, i) => MEMORY.heaps + i * MEMORY.heapBytes);
+  const own = heaps.filter((at) => (memory.readUInt32LE(at + MEMORY.flags) & MEMORY.deviceLocal) !== 0);
+  return Math.max(0, ...own.map((at) => Number(memory.readBigUInt64LE(at))));
+}
+
+function read(properties: Buffer): Omit<VulkanDevice, "memory"> {
   const name = properties.subarray(PROPERTIES.name, PROPERTIES.name + PROPERTIES.nameBytes);
   const end = name.indexOf(0);
   return {

@@ -1,7 +1,8 @@
 import { existsSync } from "node:fs";
 import { InferenceSession } from "onnxruntime-node";
-import { describe, expect, it } from "vitest";
-import { type CaseResult, runConformance } from "../../conformance/run-conformance.ts";
+import { describe, expect, it, test } from "vitest";
+import { reducedPrecisionJudge } from "../../conformance/reduced-precision.ts";
+import { type CaseResult, type Judge, runConformance } from "../../conformance/run-conformance.ts";
 import { GraphBuilder } from "../../graph/builder.ts";
 import type { Graph, NodeOf } from "../../graph/graph.ts";
 import { floatTensor } from "../../graph/tensor.ts";
@@ -13,7 +14,7 @@ import { lowerToOnnx } from "../onnx/lower.ts";
 import { onnxBackend } from "../onnx/onnx-backend.ts";
 import { openOnnxGraph } from "../onnx/onnx-graph.ts";
 import { AttentionKernels } from "./attention-kernels.ts";
-import { findWebGpu } from "./find-webgpu.ts";
+import { findWebGpu, whyNotUnasked } from "./find-webgpu.ts";
 import { webGpuBackend, webGpuSession } from "./webgpu-backend.ts";
 import { webGpuDialect } from "./webgpu-dialect.ts";
 
@@ -42,9 +43,10 @@ const CASES = [
 /** What the cases above compile. */
 const NETWORKS = ["ControlNet", "UNet", "VAE decoder", "VAE encoder", "text encoder", "tiny VAE decoder", "tiny VAE encoder"];
 
-async function runCase(wanted: { kind: string; name: string }, backend: Backend): Promise<CaseResult[]> {
+async function runCase(wanted: { kind: string; name: string }, backend: Backend, judge?: Judge): Promise<CaseResult[]> {
   const results: CaseResult[] = [];
-  for await (const result of runConformance({ ...wanted, folder: REFERENCE_FOLDERS.at(-1) ?? "", openBackend: () => backend }))
+  const folder = REFERENCE_FOLDERS.at(-1) ?? "";
+  for await (const result of runConformance({ ...wanted, folder, openBackend: () => backend, ...(judge ? { judge } : {}) }))
     results.push(result);
   return results;
 }
@@ -114,8 +116,15 @@ describe.runIf(usable)("WebGPU", () => {
   });
 
   it.runIf(adapter?.kind === "software")("is not taken by itself where it is software", () => {
-    expect(chooseBackend({ device: "auto" }).backend.device).toBeUndefined();
+    expect(chooseBackend({ device: "auto" }).backend.device).not.toBe("webgpu");
   });
+});
+
+test("a card is taken without being asked for where SDXL fits on it, and no program is", () => {
+  const card = { name: "a card", kind: "discrete", largestRange: 2 ** 31, memory: 24 * 2 ** 30 } as const;
+  expect(whyNotUnasked(card)).toBeUndefined();
+  expect(whyNotUnasked({ ...card, memory: 8 * 2 ** 30 })).toContain("--precision float16");
+  expect(whyNotUnasked({ ...card, kind: "software" })).toContain("slower than ONNX Runtime on the CPU");
 });
 
 describe("the trial of an attention kernel", () => {
@@ -161,6 +170,16 @@ describe("the lowering for WebGPU", () => {
   }
 });
 
+describe("whole networks lowered for WebGPU in float16, on the CPU's kernels", () => {
+  for (const wanted of CASES.filter(({ kind }) => kind !== "vae_tiny")) {
+    it(`stay as near to ${wanted.kind}/${wanted.name} as torch does in float16`, { timeout: PATIENCE }, async () => {
+      const results = await runCase(wanted, onCpu("float16"), reducedPrecisionJudge("float16"));
+      expect(results).toMatchObject([{ ...wanted, outcome: "passed" }]);
+      expect(results[0]?.groups.map(({ difference }) => difference > 1e-5)).toEqual([true]);
+    });
+  }
+});
+
 /** The graphs that WebGPU would get, with attention as products, on the CPU's kernels. */
 function onCpu(element: "float32" | "float16"): Backend {
   const dialect = webGpuDialect(element, () => "products");
@@ -168,7 +187,7 @@ function onCpu(element: "float32" | "float16"): Backend {
     ...onnxBackend(),
     compile: (graph) =>
       openOnnxGraph(graph, lowerToOnnx(graph, "resident", dialect), {
-        session: { executionProviders: ["cpu"], graphOptimizationLevel: "basic", logSeverityLevel: 4 },
+        session: { ...webGpuSession(), executionProviders: ["cpu"] },
         indices: dialect.indices,
       }),
   };
