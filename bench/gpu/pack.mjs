@@ -3,14 +3,14 @@
  * Packs what a machine with a GPU but without network, npm and Node needs to measure Kiln, in pieces of a limited size:
  *
  *   npm run build && node bench/gpu/pack.mjs OUT [--piece-mib 60] [--load-mib 60] [--only kiln,...] [--architecture 90|all]
- *        [--node FILE] [--onnxruntime WHEEL|FOLDER] [--with-cuda] [--wheels diffusers,...]
+ *        [--node FILE] [--wheel FILE]... [--with-cuda] [--wheels diffusers,...]
  *        [--reference FOLDER] [--checkpoints tiny-xl,...]
  *
  * Components, each a tar.xz of its own: node (the binary), kiln (build, production dependencies, this folder), onnxruntime-cuda
  * (the GPU wheel's libraries, with device code for one architecture), reference (float16 conformance), python (wheels for
  * diffusers; torch is taken as installed there) and, with --with-cuda, cuda (CUDA 13 and cuDNN 9 for machines without them).
  * A component whose content has not changed is not compressed again, so packing once more after a change of code takes seconds.
- * Wheels are fetched by pip, once, into OUT/downloads. Unpack with unpack.sh, which lies beside the pieces.
+ * Wheels are fetched by pip, once, into OUT/downloads; --wheel names ones that are here. Unpack with unpack.sh, which lies beside the pieces.
  */
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -20,14 +20,14 @@ import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { CUDA_WHEELS, ONNXRUNTIME_WHEEL } from "../../packages/diffusion/dist/backends/cuda/release.js";
+import { fetchWheel, unpackLibraries } from "../../packages/diffusion/dist/backends/install/library-wheel.js";
 import { gatherKiln, gatherReference } from "./contents.mjs";
 import { keepDeviceCode } from "./device-code.mjs";
 import { cut, dropPieces, loadsOf, MANIFEST, readManifest, writeManifest } from "./pieces.mjs";
 
 const MIB = 2 ** 20;
 const PROJECT_REFERENCES = ["../../../shared/reference", "../../packages/diffusion/fixtures/reference"];
-const ONNXRUNTIME = "onnxruntime-gpu==1.30.0";
-const ONNXRUNTIME_LIBRARIES = /^libonnxruntime(\.so[.\d]*|_providers_(cuda|shared)\.so)$/;
 /** diffusers and what it and transformers import; used where the machine's Python lacks them. */
 const WHEELS = [
   "diffusers==0.42.1",
@@ -39,9 +39,6 @@ const WHEELS = [
   "safetensors==0.8.0",
   "accelerate==1.15.0",
 ];
-/** What the provider's library is linked to, and cuDNN, with what it compiles kernels with; nothing else of CUDA is loaded. */
-const CUDA_WHEELS = ["nvidia-cuda-runtime", "nvidia-cublas", "nvidia-cudnn-cu13", "nvidia-curand", "nvidia-cuda-nvrtc"];
-const CUDA_LIBRARIES = /^lib(cudart|cublas|cublasLt|curand|cudnn\w*|nvrtc|nvrtc-builtins)\.so(\.\d+)*$/;
 const PLATFORMS = ["manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64"];
 
 const { values: options, positionals } = parseArgs({
@@ -52,7 +49,7 @@ const { values: options, positionals } = parseArgs({
     only: { type: "string" },
     architecture: { type: "string", default: "90" },
     node: { type: "string", default: process.execPath },
-    onnxruntime: { type: "string" },
+    wheel: { type: "string", multiple: true },
     "with-cuda": { type: "boolean", default: false },
     reference: { type: "string" },
     checkpoints: { type: "string", default: "tiny-xl,tiny-sd15,tiny-taesd" },
@@ -71,7 +68,7 @@ const downloads = join(folder, "downloads");
 await mkdir(downloads, { recursive: true });
 
 const COMPONENTS = {
-  "onnxruntime-cuda": packOnnxRuntime,
+  "onnxruntime-cuda": (stage) => packLibraries(stage, [ONNXRUNTIME_WHEEL]),
   node: async (stage) => {
     await mkdir(join(stage, "bin"), { recursive: true });
     await copyFile(options.node, join(stage, "bin/node"));
@@ -88,7 +85,7 @@ const COMPONENTS = {
     const from = await fetchWheels("python", chosen);
     for (const file of await wheelsIn(from)) await copyFile(file, join(stage, basename(file)));
   },
-  ...(options["with-cuda"] ? { cuda: packCuda } : {}),
+  ...(options["with-cuda"] ? { cuda: (stage) => packLibraries(stage, CUDA_WHEELS) } : {}),
 };
 
 const wanted = options.only?.split(",") ?? Object.keys(COMPONENTS);
@@ -98,7 +95,7 @@ for (const name of wanted) {
   manifest.set(name, await pack(name, COMPONENTS[name], manifest.get(name)));
 }
 for (const name of manifest.keys()) {
-  if (COMPONENTS[name]) continue;
+  if (COMPONENTS[name] || options.only) continue;
   manifest.delete(name);
   await dropPieces(folder, name);
 }
@@ -130,45 +127,26 @@ async function pack(name, gather, known) {
   }
 }
 
-async function packOnnxRuntime(stage) {
-  const given = options.onnxruntime ?? (await fetchWheels("onnxruntime", [ONNXRUNTIME]));
-  const libraries = await librariesOf(given, ONNXRUNTIME_LIBRARIES);
-  if (libraries.size < 3) throw new Error(`${given} holds ${[...libraries.keys()].join(", ") || "nothing"}: it is no GPU build.`);
-  await writeLibraries(stage, libraries);
-}
-
-async function packCuda(stage) {
-  const libraries = await librariesOf(await fetchWheels("cuda", CUDA_WHEELS), CUDA_LIBRARIES);
-  await writeLibraries(stage, libraries);
-}
-
-async function writeLibraries(stage, libraries) {
-  for (const [name, bytes] of libraries) {
-    if (options.architecture !== "all") {
-      const { before, after } = keepDeviceCode(bytes, Number(options.architecture));
-      if (before > MIB) console.log(`${name}: device code ${mib(before)} -> ${mib(after)}`);
-    }
-    await writeFile(join(stage, name), bytes, { mode: 0o755 });
-  }
-}
-
-/** Shared libraries by name, out of a folder, or of the wheels in it, or of one wheel. */
-async function librariesOf(path, pattern) {
-  const libraries = new Map();
-  const wheels = path.endsWith(".whl") ? [path] : await wheelsIn(path);
-  const take = async (from) => {
-    for (const entry of await readdir(from, { recursive: true, withFileTypes: true }))
-      if (!entry.isDirectory() && pattern.test(entry.name))
-        libraries.set(entry.name, await readFile(join(entry.parentPath, entry.name)));
-  };
-  if (wheels.length === 0) await take(path);
+/** Checked libraries of published wheels, with device code for one architecture. */
+async function packLibraries(stage, wheels) {
   for (const wheel of wheels) {
-    const scratch = await mkdtemp(join(tmpdir(), "kiln-wheel-"));
-    await run("python3", ["-m", "zipfile", "-e", wheel, scratch]);
-    await take(scratch);
-    await rm(scratch, { recursive: true, force: true });
+    await unpackLibraries(await fileOf(wheel), wheel, stage);
+    for (const name of options.architecture === "all" ? [] : wheel.libraries.keys()) {
+      const bytes = await readFile(join(stage, name));
+      const { before, after } = keepDeviceCode(bytes, Number(options.architecture));
+      if (before === after) continue;
+      await writeFile(join(stage, name), bytes);
+      console.log(`${name}: device code ${mib(before)} -> ${mib(after)}`);
+    }
   }
-  return libraries;
+}
+
+/** A wheel's file: one that was named, one that was fetched before, or one fetched now. */
+async function fileOf(wheel) {
+  const named = `${wheel.package.replaceAll("-", "_")}-${wheel.version}-`;
+  const given = options.wheel?.find((path) => basename(path).startsWith(named));
+  const known = (await readdir(downloads, { recursive: true })).find((path) => basename(path).startsWith(named));
+  return given ?? (known ? join(downloads, known) : await fetchWheel(wheel, downloads, console.log));
 }
 
 /** The folder of wheels that pip fetched; it is not asked again for what is there. */

@@ -9,6 +9,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { reducedPrecisionJudge } from "../../packages/diffusion/dist/conformance/reduced-precision.js";
 import { runConformance } from "../../packages/diffusion/dist/conformance/run-conformance.js";
 import { chooseBackend, Pipeline } from "../../packages/diffusion/dist/index.js";
+import { openHostDevice } from "../../packages/diffusion/dist/testing/host-device.js";
 import { median, percentile } from "./numbers.mjs";
 import { sumByOp } from "./profile.mjs";
 
@@ -23,10 +24,18 @@ let rowsInAll = 2;
 
 const OPERATIONS = { load, picture, mixed, urgent, profile, conformance };
 
+/** The device's backend; `host` is the CUDA backend on the machine's own memory and the CPU's kernels, to try all of this without a GPU. */
+function openBackend({ device, precision, options = {} }) {
+  if (device !== "host") return chooseBackend({ device, precision, ...options }).backend;
+  const host = openHostDevice(options);
+  if (!host) throw new Error("ONNX Runtime's library is not here for this system");
+  return host.backend;
+}
+
 /** Opens the checkpoint on the device and compiles the UNet; `options` go to the backend. */
-async function load({ checkpoint, rows, device, precision, options = {} }) {
+async function load({ checkpoint, rows, ...choice }) {
   const started = performance.now();
-  const { backend } = chooseBackend({ device, precision, ...options });
+  const backend = openBackend(choice);
   rowsInAll = rows;
   pipeline = await Pipeline.load(checkpoint, { backend, maxRows: rows, memoryLimit: Number.POSITIVE_INFINITY });
   await pipeline.model.predictor.warmUp();
@@ -165,13 +174,14 @@ async function profile({ checkpoint, device, precision, rows, options = {}, fold
 }
 
 /** Networks of a kind held against reference cases: below float32 against torch's own error, else at each case's tolerance. */
-async function conformance({ reference, kind, device, precision, options = {} }) {
+async function conformance({ reference, kind, ...choice }) {
+  const { precision } = choice;
   const reduced = precision === "float16" || precision === "bfloat16";
   const results = [];
   const cases = runConformance({
     folder: reference,
     kind,
-    openBackend: () => chooseBackend({ device, precision, ...options }).backend,
+    openBackend: () => openBackend(choice),
     ...(reduced ? { judge: reducedPrecisionJudge(precision) } : {}),
   });
   for await (const result of cases) results.push(result);

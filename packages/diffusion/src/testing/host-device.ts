@@ -19,9 +19,13 @@ export interface HostDevice {
 
 export interface HostDeviceOptions {
   readonly maxSessions?: number;
+  /** Bytes that the device has. */
+  readonly memory?: number;
   readonly captures?: boolean;
   /** Over those that the CPU's sessions need. */
   readonly settings?: (captures: boolean) => SessionSettings;
+  /** Where profiles begin, as for CUDA. */
+  readonly profile?: string | undefined;
   readonly log?: (message: string) => void;
 }
 
@@ -29,9 +33,9 @@ export interface HostDeviceOptions {
 export function openHostDevice(options: HostDeviceOptions = {}): HostDevice | undefined {
   const path = bundledOnnxRuntime();
   if (path === undefined) return undefined;
-  const { maxSessions = 4, captures = false, settings = (): SessionSettings => ({}), log = () => undefined } = options;
+  const { maxSessions = 4, captures = false, settings = (): SessionSettings => ({}), profile, log = () => undefined } = options;
   const runtime = new OnnxRuntime(path);
-  const memory = new HostMemory();
+  const memory = new HostMemory(options.memory);
   const device = new Device({
     runtime,
     memory,
@@ -43,6 +47,7 @@ export function openHostDevice(options: HostDeviceOptions = {}): HostDevice | un
     },
     captures,
     maxSessions,
+    profile,
     log,
   });
   return {
