@@ -1,12 +1,19 @@
 import { freemem, totalmem } from "node:os";
 import type { DeviceMemory } from "../backends/cuda/device-memory.ts";
 import { nativeCalls } from "../backends/openvino/native-calls.ts";
+import { KilnError } from "../errors.ts";
 
 /** The machine's memory in a device's stead, so that what is written for a GPU runs in tests. Counts what is not freed. */
 export class HostMemory implements DeviceMemory {
   readonly place = { name: "Cpu", device: 0 } as const;
   readonly #sizes = new Map<bigint, number>();
   readonly #libc = library();
+  readonly #limit: number;
+
+  /** @param limit bytes that may be allocated at once. */
+  constructor(limit = Number.POSITIVE_INFINITY) {
+    this.#limit = limit;
+  }
 
   get blocks(): number {
     return this.#sizes.size;
@@ -17,6 +24,8 @@ export class HostMemory implements DeviceMemory {
   }
 
   allocate(byteLength: number): bigint {
+    if (this.bytes + byteLength > this.#limit)
+      throw new KilnError("out_of_memory", `${byteLength} bytes are more than the test allows.`);
     const address = this.#libc.allocate(ALIGNMENT, Math.ceil(byteLength / ALIGNMENT) * ALIGNMENT);
     if (address === null) throw new Error(`${byteLength} bytes could not be allocated`);
     this.#sizes.set(address, byteLength);

@@ -23,7 +23,7 @@ export interface CudaOptions {
   readonly cudaGraphs?: boolean;
   /** Bytes that activations may take: of each session with CUDA graphs, of all sessions together without. Default: no limit. */
   readonly arenaLimit?: number;
-  /** Sessions for different sizes that each network keeps on the device. Default 6. */
+  /** Sessions for different sizes that each network keeps on the device. Default 12; all go where memory is used up. */
   readonly maxSessions?: number;
   /** Times every op of every run into files whose names begin so, as ONNX Runtime writes them; closing the network ends them. */
   readonly profile?: string;
@@ -34,8 +34,8 @@ export interface CudaOptions {
   readonly log?: (message: string) => void;
 }
 
-/** Each keeps its activations beside the weights: some gigabytes at 1024 pixels. More sizes than these are rarely in use at once. */
-const MAX_SESSIONS = 6;
+/** Each keeps its activations beside the weights. A batch that slots join and leave has some eight sizes. */
+const MAX_SESSIONS = 12;
 
 /**
  * NVIDIA GPUs by ONNX Runtime's CUDA provider, through its C API.

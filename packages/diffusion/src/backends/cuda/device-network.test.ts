@@ -94,6 +94,19 @@ describe.runIf(bundledOnnxRuntime() !== undefined)("networks on a device", () =>
     expect(messages[0]).toContain("CUDA graphs are off");
   });
 
+  it("let go of other sizes and networks where memory is used up, and then fail where that is not enough", async () => {
+    const room = 2 * shared.length + 40 * CHANNELS * 4;
+    const { network, host } = await compile(graphOver("one", shared), { memory: room });
+    const { network: other } = await compile(layer("other"));
+    await other.run({ x: rows(8) });
+    await network.run({ x: rows(8) });
+    expect(host.device.runtime.library.alive.get("CreateSessionFromArray")).toBe(2);
+    expect((await network.run({ x: rows(12) })).y?.data).toEqual(rows(12, 2).data);
+    expect(host.device.runtime.library.alive.get("CreateSessionFromArray")).toBe(1);
+    expect(messages).toHaveLength(1);
+    await expect(network.run({ x: rows(100) })).rejects.toMatchObject({ code: "out_of_memory" });
+  });
+
   it("give back what they took where a session cannot be made", async () => {
     const { network, host } = await compile(layer("refused"), { settings: () => REFUSED });
     await expect(network.run({ x: rows(1) })).rejects.toMatchObject({ code: "backend_failed" });

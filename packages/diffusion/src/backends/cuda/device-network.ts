@@ -1,4 +1,5 @@
 import { BYTES_PER_ELEMENT } from "../../checkpoint/tensor-view.ts";
+import { KilnError } from "../../errors.ts";
 import type { Graph, GraphInput } from "../../graph/graph.ts";
 import type { Tensor } from "../../graph/tensor.ts";
 import type { CompiledGraph } from "../backend.ts";
@@ -25,17 +26,34 @@ export class DeviceNetwork implements CompiledGraph {
     this.#type = type;
     this.inputs = graph.inputs;
     this.weightBytes = weightBytesOf(graph, type);
+    device.remember(this);
   }
 
+  /** Where the device's memory is used up, all sessions go, of every network, and it is tried once more. */
   run(inputs: Readonly<Record<string, Tensor>>): Promise<Record<string, Tensor & { data: Float32Array }>> {
-    return this.#device.inTurn(async () => (await this.#session(inputs)).run(inputs));
+    return this.#device.inTurn(async () => {
+      try {
+        return await (await this.#session(inputs)).run(inputs);
+      } catch (error) {
+        if (!(error instanceof KilnError && error.code === "out_of_memory") || this.#device.dropSessions() === 0) throw error;
+        return await (await this.#session(inputs)).run(inputs);
+      }
+    });
   }
 
   async dispose(): Promise<void> {
     await this.#device.inTurn(async () => {
-      for (const session of this.#sessions.values()) session.dispose();
-      this.#sessions.clear();
+      this.dropSessions();
+      this.#device.forget(this);
     });
+  }
+
+  /** Frees every session: none may be running. @returns how many there were. */
+  dropSessions(): number {
+    const count = this.#sessions.size;
+    for (const session of this.#sessions.values()) session.dispose();
+    this.#sessions.clear();
+    return count;
   }
 
   async #session(inputs: Readonly<Record<string, Tensor>>): Promise<SizedSession> {

@@ -18,6 +18,11 @@ export interface DeviceParts {
   readonly log: (message: string) => void;
 }
 
+/** A network with sessions that can be made again. */
+export interface SessionHolder {
+  dropSessions(): number;
+}
+
 /** What all networks of one device share: its memory, its weights, and what has been learned about it. */
 export class Device {
   readonly runtime: OnnxRuntime;
@@ -29,6 +34,7 @@ export class Device {
   readonly log: (message: string) => void;
   readonly weights: WeightStore;
   #captures: boolean;
+  readonly #networks = new Set<SessionHolder>();
   /** A device runs one thing at a time. */
   #last: Promise<unknown> = Promise.resolve();
 
@@ -54,6 +60,23 @@ export class Device {
         `CUDA graphs are off from here on, because one could not be captured: ${why instanceof Error ? why.message : why}`,
       );
     this.#captures = false;
+  }
+
+  remember(network: SessionHolder): void {
+    this.#networks.add(network);
+  }
+
+  forget(network: SessionHolder): void {
+    this.#networks.delete(network);
+  }
+
+  /** Gives back what all sessions take beside the weights that others use. None may be running. @returns how many there were. */
+  dropSessions(): number {
+    let count = 0;
+    for (const network of this.#networks) count += network.dropSessions();
+    if (count > 0)
+      this.log(`The device's memory was used up: ${count} sessions were let go, and are made again as they are needed.`);
+    return count;
   }
 
   /** Does some work when all that was asked for before is done. */
