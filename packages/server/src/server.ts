@@ -1,5 +1,5 @@
 import type { Logger } from "pino";
-import { startEngine } from "./engine/start-engine.ts";
+import { devicesOf, startEngine } from "./engine/start-engine.ts";
 import { messageOf } from "./errors.ts";
 import type { ServerContext } from "./http/dialect.ts";
 import { FrontDoor } from "./http/front-door.ts";
@@ -45,13 +45,14 @@ export async function startServer(settings: Settings, options: StartOptions = {}
       doors.push(door);
     }
     let onDeath = () => {};
-    const engine = settings.KILN_ROLE === "gateway" ? undefined : startEngine(settings, log, () => onDeath(), closers);
+    const devices = settings.KILN_ROLE === "gateway" ? [] : devicesOf(settings);
+    const engines = devices.map((device) => startEngine(settings, device, log, () => onDeath(), closers));
     const { startService } = await import("./service.ts");
     const context = await startService({
       settings,
       log,
       doors,
-      engine,
+      engines,
       closers,
       entrances,
       onEngineDeath(listener) {

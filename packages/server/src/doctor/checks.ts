@@ -5,6 +5,7 @@ import { availableParallelism, cpus, freemem, totalmem } from "node:os";
 import { join } from "node:path";
 import { chooseBackend, DEVICES, findWebGpu, PRECISIONS } from "@kiln/diffusion";
 import { answersAsKiln, runningService } from "../auth/key-admin.ts";
+import { devicesOf } from "../engine/start-engine.ts";
 import { codeOf, messageOf } from "../errors.ts";
 import { openBackend } from "../open-backend.ts";
 import { openQueue } from "../queue/bull-queue.ts";
@@ -46,11 +47,13 @@ export function checkNode(): Finding {
 /** The library that runs the networks here, and why it is this one. */
 export async function checkBackends(settings: Settings): Promise<Finding> {
   if (settings.KILN_ENGINE === "test") return { status: "warning", detail: "the test engine, which draws flat pictures" };
-  const device = DEVICES.find((each) => each === (settings.KILN_BACKEND ?? settings.KILN_DEVICE));
+  const [name = "", number] = (settings.KILN_BACKEND ?? devicesOf(settings)[0] ?? "auto").split(":");
+  const device = DEVICES.find((each) => each === name);
+  const deviceId = number === undefined ? {} : { deviceId: Number(number) };
   const precision = PRECISIONS.find((each) => each === settings.KILN_PRECISION);
-  const { backend, why } = chooseBackend({ ...(device ? { device } : {}), ...(precision ? { precision } : {}) });
+  const { backend, why } = chooseBackend({ ...(device ? { device } : {}), ...(precision ? { precision } : {}), ...deviceId });
   const others: string[] = [];
-  for (const each of ["onnx", "openvino", "webgpu"] as const) {
+  for (const each of ["onnx", "openvino", "webgpu", "cuda"] as const) {
     try {
       const found = chooseBackend({ device: each });
       others.push(`${found.backend.name} in ${found.backend.precision}: ${found.why}`);

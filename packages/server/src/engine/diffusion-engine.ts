@@ -26,6 +26,8 @@ const PREVIEW_MILLISECONDS = 200;
 const PREVIEW_QUALITY = 75;
 /** Of the machine's memory, for weights: the rest is for activations, for the gateway and for the system. */
 const WEIGHTS_PART = 0.8;
+/** Of a device's own memory: beside the weights lie the activations of every size that is in use. */
+const DEVICE_WEIGHTS_PART = 0.6;
 /** The smallest picture that all families draw; one step of it compiles every network. */
 const WARM_UP_SIDE = 64;
 
@@ -34,9 +36,11 @@ const WARM_UP_SIDE = 64;
  * @throws KilnError backend_unavailable, invalid_request for a backend, device or precision that this machine lacks
  */
 export async function openDiffusionEngine(options: EngineOptions): Promise<PictureEngine> {
+  const [device = "", number] = (options.backend ?? options.device).split(":");
   const { backend } = chooseBackend({
-    device: oneOf(DEVICES, options.backend ?? options.device),
+    device: oneOf(DEVICES, device),
     precision: oneOf(PRECISIONS, options.precision),
+    ...(number === undefined ? {} : { deviceId: Number(number) }),
   });
   return new DiffusionEngine(backend, options);
 }
@@ -65,7 +69,7 @@ class DiffusionEngine implements PictureEngine {
     this.precision = backend.precision;
     // A picture with guidance takes two rows of a call.
     this.#maxRows = slots * 2;
-    this.#budget = memoryBudget ?? memoryOfMachine() * WEIGHTS_PART;
+    this.#budget = memoryBudget ?? budgetOf(backend);
     this.#limit = memoryBudget === undefined ? {} : { memoryLimit: memoryBudget };
     this.#shelf = new ModelShelf(this.#budget);
   }
@@ -114,10 +118,11 @@ class DiffusionEngine implements PictureEngine {
 
   async memory(): Promise<EngineMemory> {
     const { rss } = process.memoryUsage();
+    const device = this.#backend.deviceMemory?.();
     return {
       process: rss,
-      deviceUsed: undefined,
-      deviceTotal: undefined,
+      deviceUsed: device && device.total - device.free,
+      deviceTotal: device?.total,
       models: this.#shelf.bytes,
       budget: Math.floor(this.#budget),
     };
@@ -148,6 +153,12 @@ interface EngineUse {
   parts?: string | undefined;
   priority?: number;
   signal?: AbortSignal;
+}
+
+/** Bytes for weights, where they lie. */
+function budgetOf(backend: Backend): number {
+  const device = backend.deviceMemory?.();
+  return device ? device.total * DEVICE_WEIGHTS_PART : memoryOfMachine() * WEIGHTS_PART;
 }
 
 class LoadedModel implements Shelved {

@@ -2,20 +2,32 @@ import type { Logger } from "pino";
 import type { Settings } from "../settings/schema.ts";
 import { EngineSupervisor } from "./supervisor.ts";
 
+export interface StartedEngine {
+  supervisor: EngineSupervisor;
+  ready: Promise<unknown>;
+}
+
+/** The devices that this process draws on: an engine for each. */
+export function devicesOf({ KILN_DEVICES, KILN_DEVICE }: Settings): readonly string[] {
+  return KILN_DEVICES ?? [KILN_DEVICE];
+}
+
 /**
- * Starts the engine's process as the settings say.
+ * Starts an engine's process as the settings say.
+ * @param device one of `devicesOf`
  * @param onDeath hears of every end of the process that nobody asked for
  */
 export function startEngine(
   settings: Settings,
+  device: string,
   log: Logger,
   onDeath: () => void,
   closers: (() => Promise<void> | void)[],
-): { supervisor: EngineSupervisor; ready: Promise<unknown> } {
+): StartedEngine {
   const supervisor = new EngineSupervisor({
     engine: {
       implementation: settings.KILN_ENGINE,
-      device: settings.KILN_DEVICE,
+      device,
       backend: settings.KILN_BACKEND,
       precision: settings.KILN_PRECISION,
       slots: settings.KILN_SLOTS,

@@ -9,7 +9,7 @@ export class SettingsError extends Error {
 }
 
 /** Set by the start itself or by its tools, so not settings of the service. */
-const NOT_SETTINGS = new Set(["KILN_CONFIG", "KILN_API_KEY", "KILN_DEBUG", "KILN_ACCEL_DIR", "KILN_OPENVINO"]);
+const NOT_SETTINGS = new Set(["KILN_CONFIG", "KILN_API_KEY", "KILN_DEBUG", "KILN_ACCEL_DIR", "KILN_OPENVINO", "KILN_CUDA"]);
 
 /**
  * Settings from the environment over those of one JSON file (`KILN_CONFIG`, else `kiln.json` in the working

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { deviceSchema, devicesSchema } from "./devices.ts";
 import { listenSchema } from "./listen.ts";
 import { memorySchema } from "./memory.ts";
 
@@ -102,14 +103,18 @@ export const SETTINGS = {
     "The library that runs the networks; the fastest one that is installed when unset.",
   ),
   KILN_DEVICE: setting(
-    z.enum(["auto", "cpu", "webgpu"]),
+    deviceSchema,
     "auto",
-    "The device of this process's engine; webgpu is the graphics card, whoever made it.",
+    "The device of this process's engine: cpu, cuda (NVIDIA; cuda:1 is the second), webgpu (a graphics card, whoever made it), or the fastest that is there.",
+  ),
+  KILN_DEVICES: optional(
+    devicesSchema,
+    "Several devices by commas, as cuda:0,cuda:1, in place of KILN_DEVICE: each has an engine of its own, and all take jobs from one queue.",
   ),
   KILN_PRECISION: setting(
     z.enum(["auto", "float32", "bfloat16", "float16"]),
     "auto",
-    "How exactly the networks compute; auto is bfloat16 with OpenVINO and float32 else, float16 is for graphics cards.",
+    "How exactly the networks compute; auto is float16 with CUDA, bfloat16 with OpenVINO and float32 else; float16 is for graphics cards.",
   ),
   KILN_SLOTS: setting(whole(1, 64), "4", "Jobs that share the denoiser of one engine."),
   KILN_MEMORY_BUDGET: optional(

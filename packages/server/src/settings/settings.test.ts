@@ -60,7 +60,9 @@ test("listeners have hosts, IPv6 too", () => {
 });
 
 test("variables of the diffusion library are no misspelt settings", () => {
-  expect(() => loadSettings({ KILN_OPENVINO: "/opt/openvino", KILN_ACCEL_DIR: "/opt/accel" }, folder)).not.toThrow();
+  expect(() =>
+    loadSettings({ KILN_OPENVINO: "/opt/openvino", KILN_ACCEL_DIR: "/opt/accel", KILN_CUDA: "/opt/cuda" }, folder),
+  ).not.toThrow();
 });
 
 test("the description has every setting and no secret", () => {
