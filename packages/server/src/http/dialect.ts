@@ -11,6 +11,7 @@ import type { Catalogue } from "../models/catalogue.ts";
 import type { Presets } from "../models/presets.ts";
 import type { Pulls } from "../models/pull/pulls.ts";
 import type { Documents } from "../records/documents.ts";
+import type { LoginAttempts } from "../records/login-attempts.ts";
 import type { Usage } from "../records/usage.ts";
 import type { Settings } from "../settings/schema.ts";
 import type { Storage } from "../storage/storage.ts";
@@ -32,6 +33,7 @@ export interface ServerContext {
   links: PictureLinks;
   usage: Usage;
   documents: Documents;
+  loginAttempts: LoginAttempts;
   workers: WorkerRecords;
   storage: Storage;
   bus: EventBus;

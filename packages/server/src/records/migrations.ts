@@ -65,4 +65,12 @@ export const MIGRATIONS: Record<string, Migration> = {
       await sql`CREATE TABLE kiln.secrets (name text PRIMARY KEY, value text NOT NULL)`.execute(db);
     },
   },
+  "005-login-attempts": {
+    async up(db: Kysely<unknown>): Promise<void> {
+      await sql`CREATE TABLE kiln.login_attempts (
+        account text PRIMARY KEY, failures integer NOT NULL, until timestamptz NOT NULL
+      )`.execute(db);
+      await sql`CREATE INDEX login_attempts_by_end ON kiln.login_attempts (until)`.execute(db);
+    },
+  },
 };

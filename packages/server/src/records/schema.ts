@@ -133,6 +133,13 @@ export interface SecretsTable {
   value: string;
 }
 
+export interface LoginAttemptsTable {
+  account: string;
+  failures: number;
+  /** When the count is forgotten. */
+  until: Date;
+}
+
 export interface RecordsSchema {
   jobs: JobsTable;
   images: ImagesTable;
@@ -143,4 +150,5 @@ export interface RecordsSchema {
   workers: WorkersTable;
   documents: DocumentsTable;
   secrets: SecretsTable;
+  login_attempts: LoginAttemptsTable;
 }

@@ -1,7 +1,15 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type RunningServer, startServer } from "../../server.ts";
+import { loadSettings } from "../../settings/load.ts";
 import { openSocket } from "../../testing/open-socket.ts";
 import { startTestServer, type TestServer } from "../../testing/start-test-server.ts";
 import { Client, register } from "../../testing/views-client.ts";
+
+const log = pino({ level: "silent" });
 
 describe("accounts", () => {
   let server: TestServer;
@@ -71,6 +79,43 @@ describe("accounts", () => {
       (await new Client(server).send("POST", "/api/auth/login", { email: "race@example.org", password })).status;
     for (let attempt = 0; attempt < 10; attempt++) expect(await send("wrong password")).toBe(401);
     expect(await send("long enough")).toBe(429);
+  });
+
+  test("the wait outlives the service, holds for guesses at the same time, and one right password before it ends the count", async () => {
+    const dataDir = mkdtempSync(join(tmpdir(), "kiln-accounts-"));
+    const settings = { KILN_LISTEN: "127.0.0.1:0=views" };
+    const email = "dora@example.org";
+    try {
+      const first = await startServer(loadSettings({ ...settings, KILN_ENGINE: "test", KILN_DATA_DIR: dataDir }, dataDir), { log });
+      const login = async (at: RunningServer, password: string) => {
+        const body = JSON.stringify({ email, password });
+        const headers = { "content-type": "application/json" };
+        return (await fetch(`${at.listeners[0]?.url}/api/auth/login`, { method: "POST", headers, body })).status;
+      };
+      try {
+        const made = await fetch(`${first.listeners[0]?.url}/api/auth/register`, {
+          method: "POST",
+          headers: { "content-type": "application/json" },
+          body: JSON.stringify({ email, password: "a long password" }),
+        });
+        expect(made.status).toBe(201);
+        for (let attempt = 0; attempt < 9; attempt++) expect(await login(first, "wrong password")).toBe(401);
+        expect(await login(first, "a long password")).toBe(200);
+        const guesses = await Promise.all(Array.from({ length: 14 }, () => login(first, "wrong password")));
+        expect(guesses.filter((status) => status === 401)).toHaveLength(10);
+        expect(guesses.filter((status) => status === 429)).toHaveLength(4);
+      } finally {
+        await first.close();
+      }
+      const second = await startServer(loadSettings({ ...settings, KILN_ENGINE: "test", KILN_DATA_DIR: dataDir }, dataDir), { log });
+      try {
+        expect(await login(second, "a long password")).toBe(429);
+      } finally {
+        await second.close();
+      }
+    } finally {
+      rmSync(dataDir, { recursive: true, force: true });
+    }
   });
 
   test("once a key exists, a token or a key is needed, and registering needs an admin", async () => {

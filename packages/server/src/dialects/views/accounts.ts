@@ -2,16 +2,12 @@ import { createHash, randomBytes } from "node:crypto";
 import { z } from "zod";
 import type { Caller } from "../../auth/caller.ts";
 import type { Document, Documents } from "../../records/documents.ts";
+import type { LoginAttempts } from "../../records/login-attempts.ts";
 import { AccountError, FormErrors } from "./errors.ts";
 import { hashPassword, passwordFits } from "./passwords.ts";
 
 const USERS = "views_users";
 const TOKENS = "views_tokens";
-/** Wrong passwords for one address before it has to wait. */
-const MAX_FAILURES = 10;
-const FAILURE_MILLISECONDS = 15 * 60_000;
-/** Addresses whose failures are counted; the oldest are forgotten first. */
-const MAX_COUNTED = 10_000;
 
 const userData = z.object({
   email: z.string(),
@@ -41,10 +37,11 @@ export interface Registration {
 /** The views service's own users and their tokens. Whoever comes with a key, or without one on loopback, has a user too. */
 export class Accounts {
   readonly #documents: Documents;
-  readonly #failures = new Map<string, { count: number; until: number }>();
+  readonly #attempts: LoginAttempts;
 
-  constructor(documents: Documents) {
+  constructor(documents: Documents, attempts: LoginAttempts) {
     this.#documents = documents;
+    this.#attempts = attempts;
   }
 
   /** Raises FormErrors for an address that is taken. */
@@ -65,16 +62,12 @@ export class Accounts {
   /** Raises AccountError for a wrong address or password, in the same words and time. */
   async login(email: string, password: string): Promise<User> {
     const owner = email.toLowerCase();
-    const failures = this.#failures.get(owner);
-    if (failures && failures.until > Date.now() && failures.count >= MAX_FAILURES)
+    if (!(await this.#attempts.begin(owner)))
       throw new AccountError(429, "Too many wrong passwords; try again in 15 minutes.");
     const found = await this.#first(owner);
     const stored = found && userData.parse(found.data).password;
-    if (!(await passwordFits(password, stored)) || !found) {
-      this.#countFailure(owner);
-      throw new AccountError(401, "Invalid credentials");
-    }
-    this.#failures.delete(owner);
+    if (!(await passwordFits(password, stored)) || !found) throw new AccountError(401, "Invalid credentials");
+    await this.#attempts.succeed(owner);
     return viewUser(found);
   }
 
@@ -111,15 +104,6 @@ export class Accounts {
 
   async #first(owner: string): Promise<Document | undefined> {
     return (await this.#documents.find(USERS, { owner, limit: 10 })).at(-1);
-  }
-
-  #countFailure(owner: string): void {
-    const failures = this.#failures.get(owner);
-    const count = failures && failures.until > Date.now() ? failures.count + 1 : 1;
-    this.#failures.delete(owner);
-    this.#failures.set(owner, { count, until: Date.now() + FAILURE_MILLISECONDS });
-    const [oldest] = this.#failures.keys();
-    if (this.#failures.size > MAX_COUNTED && oldest !== undefined) this.#failures.delete(oldest);
   }
 }
 

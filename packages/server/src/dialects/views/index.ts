@@ -13,7 +13,7 @@ import { ViewJobs } from "./view-jobs.ts";
 export const views: Dialect = {
   name: "views",
   async register(app, context) {
-    const accounts = new Accounts(context.documents);
+    const accounts = new Accounts(context.documents, context.loginAttempts);
     const viewJobs = new ViewJobs(context);
     acceptUrlEncoded(app);
     app.setErrorHandler(sendViewsError);
