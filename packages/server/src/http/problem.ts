@@ -2,6 +2,7 @@ import { STATUS_CODES } from "node:http";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
 import { codeOf, messageOf, ServiceError } from "../errors.ts";
+import { withoutPaths } from "../private-paths.ts";
 
 /** RFC 9457. */
 export const problemSchema = z.object({
@@ -14,8 +15,23 @@ export const problemSchema = z.object({
   request_id: z.string(),
 });
 
-/** Anything that was thrown, as a refusal that may be shown. What was not meant for callers is said to be internal. */
+/**
+ * Anything that was thrown, as a refusal that may be shown: every face answers with this. What was not meant for callers
+ * is said to be internal, and where files lie on this machine is not said.
+ */
 export function asServiceError(error: unknown): ServiceError {
+  const refusal = classify(error);
+  const message = withoutPaths(refusal.message);
+  if (message === refusal.message) return refusal;
+  const { code, field, retryAfter } = refusal;
+  return new ServiceError(code, message, {
+    ...(field === undefined ? {} : { field }),
+    ...(retryAfter === undefined ? {} : { retryAfter }),
+    cause: error,
+  });
+}
+
+function classify(error: unknown): ServiceError {
   if (error instanceof ServiceError) return error;
   const code = codeOf(error) ?? "";
   const status =
@@ -29,10 +45,7 @@ export function asServiceError(error: unknown): ServiceError {
   if (status >= 400 && status < 500) return new ServiceError("malformed", messageOf(error), { cause: error });
   if (BROKEN_FORM.test(messageOf(error)))
     return new ServiceError("malformed", "The form ends before it is whole, or is no multipart form.", { cause: error });
-  if (
-    AWAY.has(code) ||
-    /Connection terminated|Connection is closed|timeout exceeded when trying to connect/.test(messageOf(error))
-  ) {
+  if (AWAY.has(code) || AWAY_WORDS.test(messageOf(error))) {
     return new ServiceError("unavailable", "A part of the service is away for the moment; try again.", {
       retryAfter: 5,
       cause: error,
@@ -66,6 +79,10 @@ const AWAY = new Set([
   "57P03",
   "53300",
 ]);
+
+/** Of drivers that give no code: pg's and ioredis's. */
+const AWAY_WORDS =
+  /Connection terminated|Connection is closed|timeout exceeded when trying to connect|Stream isn't writeable|max retries per request|Command timed out/;
 
 /** PostgreSQL's words for values that no column takes: NUL and lone surrogates in text, numbers beyond the type. */
 const UNSTORABLE = new Set(["22021", "22P05", "22P02", "22003"]);

@@ -9,6 +9,7 @@ import { MAX_ATTEMPTS, MAX_ENGINE_DEATHS } from "../jobs/limits.ts";
 import { pictureKeys } from "../jobs/picture-keys.ts";
 import type { PicturesIn } from "../jobs/pictures-in.ts";
 import type { Catalogue } from "../models/catalogue.ts";
+import { withoutPaths } from "../private-paths.ts";
 import type { FinishedJob, JobRow, JobStore } from "../records/job-store.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { TraceSpan, Tracing } from "../tracing/tracing.ts";
@@ -166,6 +167,7 @@ class Attempt {
     if (code !== undefined && FATAL_CODES.has(code)) return await this.#afterDeath(messageOf(error), code, signal);
     if (code === "cancelled" && signal.aborted) return await this.#stopped(signal);
     if (code === "storage_full" || code === "unavailable") return await this.#giveBack();
+    this.#parts.log.info({ code, reason: messageOf(error) }, "a job failed");
     return await this.end("failed", code ?? "generation_failed", messageOf(error));
   }
 
@@ -212,7 +214,7 @@ class Attempt {
     const { store, bus, log, onEnded } = this.#parts;
     const { id, owner, attempts } = this.#row;
     const ended = await withRetries(
-      () => store.end(id, attempts, status, { code, message }),
+      () => store.end(id, attempts, status, { code, message: withoutPaths(message) }),
       retryLog(log, "the records do not take the end of a job"),
     );
     if (ended) onEnded(this.#row, status, this.#clock.timings().total_seconds);
@@ -227,7 +229,7 @@ class Attempt {
       const { progress, stepSeconds } = this.#clock.note(news);
       if (stepSeconds !== undefined) this.#parts.onStep(stepSeconds);
       bus.publish({ type: "progress", job: id, owner, progress });
-    } else if (news.type === "warning") this.#warnings.push(news.message);
+    } else if (news.type === "warning") this.#warnings.push(withoutPaths(news.message));
     else
       bus.publish({
         type: "preview",

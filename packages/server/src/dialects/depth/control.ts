@@ -2,6 +2,7 @@ import type { Caller } from "../../auth/caller.ts";
 import { messageOf, ServiceError } from "../../errors.ts";
 import type { ServerContext } from "../../http/dialect.ts";
 import type { ModelInfo } from "../../models/model.ts";
+import { withoutPaths } from "../../private-paths.ts";
 import { chooseModel, findModel } from "./models.ts";
 import { MODEL_KEYS, SCHEDULER_KEYS } from "./request.ts";
 
@@ -43,7 +44,8 @@ export async function controlModel(
     await (action === "load" ? supervisor.load({ id, path }) : supervisor.unload(id));
     return { success: true, model: id, message: `${id} is ${action}ed.` };
   } catch (error) {
-    return { success: false, model: id, message: messageOf(error), error_message: messageOf(error) };
+    const message = withoutPaths(messageOf(error));
+    return { success: false, model: id, message, error_message: message };
   }
 }
 
