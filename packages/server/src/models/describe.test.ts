@@ -2,8 +2,16 @@ import { copyFileSync, mkdirSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { REFERENCE_FOLDER } from "../testing/model-folders.ts";
+import { DEMO_FOLDER, REFERENCE_FOLDER } from "../testing/model-folders.ts";
 import { describeModel } from "./describe.ts";
+
+test.skipIf(DEMO_FOLDER === undefined)("the demo's words come in all their groups, a phrase of each thing first", async () => {
+  const { words = {} } = (await describeModel(join(DEMO_FOLDER ?? "", "kiln-demo"), "kiln-demo", () => {})) ?? {};
+  expect(Object.keys(words)).toEqual(expect.arrayContaining(["subjects", "places", "shapes", "weather", "object_colours"]));
+  const beginning = words.subjects?.slice(0, 3) ?? [];
+  for (const [at, thing] of ["house", "lighthouse", "boat"].entries()) expect(beginning[at]).toContain(thing);
+  expect(words).not.toHaveProperty("about");
+});
 
 describe.skipIf(REFERENCE_FOLDER === undefined)("a LoRA file", () => {
   const folder = mkdtempSync(join(tmpdir(), "kiln-describe-"));

@@ -118,10 +118,21 @@ function textOf(value: unknown): string | undefined {
   return typeof value === "string" ? value : undefined;
 }
 
-/** `words.json` beside a checkpoint lists what it has learnt, by kind of word. */
+const phrasesSchema = z.array(z.string());
+const groupSchema = z.union([phrasesSchema, z.record(z.string(), phrasesSchema).transform(oneOfEachFirst)]);
+
+/** `words.json` beside a checkpoint lists what it has learnt, by kind of word; a group may itself be split by thing. */
 async function readWords(path: string): Promise<Record<string, string[]> | undefined> {
-  const lists = Object.entries(await readJson(join(path, "words.json"))).filter(
-    (entry): entry is [string, string[]] => Array.isArray(entry[1]) && entry[1].every((word) => typeof word === "string"),
-  );
+  const lists = Object.entries(await readJson(join(path, "words.json"))).flatMap(([name, group]) => {
+    const { data } = groupSchema.safeParse(group);
+    return data === undefined || data.length === 0 ? [] : [[name, data] as const];
+  });
   return lists.length > 0 ? Object.fromEntries(lists) : undefined;
+}
+
+/** Ways to say several things (`{ house: [...], boat: [...] }`) as one list: whoever shows its beginning shows every thing once. */
+function oneOfEachFirst(things: Readonly<Record<string, readonly string[]>>): string[] {
+  const ways = Object.values(things);
+  const most = Math.max(0, ...ways.map(({ length }) => length));
+  return Array.from({ length: most }, (_, at) => ways.flatMap((phrases) => phrases[at] ?? [])).flat();
 }

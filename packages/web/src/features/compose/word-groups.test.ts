@@ -7,6 +7,7 @@ it("offers the usual groups in the order of composing, with one group of colours
     ["shape_and_background_colours", ["red", "black"]],
     ["object_colours", ["red"]],
     ["places", ["by the sea"]],
+    ["shape_sizes", ["small"]],
     ["subjects", ["a {c} house"]],
     ["useful_in_a_negative_prompt", ["blurry"]],
     ["examples", ["a red house by the sea"]],
@@ -14,6 +15,7 @@ it("offers the usual groups in the order of composing, with one group of colours
   expect(wordGroups(words).map(({ label, kind, phrases }) => [label, kind, ...phrases])).toEqual([
     ["Subjects", "subject", "a {c} house"],
     ["Places", "phrase", "by the sea"],
+    ["Shape sizes", "phrase", "small"],
     ["Colours", "colour", "red"],
   ]);
   expect(examplePrompts(words)).toEqual(["a red house by the sea"]);

@@ -7,7 +7,7 @@ export interface WordGroup {
   readonly kind: "phrase" | "subject" | "colour";
 }
 
-/** The groups that make up most prompts, in the order in which one composes a picture, with labels short enough for one row. */
+/** The groups that make up most prompts, in the order in which one composes a picture, with short labels. Others follow. */
 const USUAL_GROUPS: ReadonlyMap<string, string> = new Map([
   ["subjects", "Subjects"],
   ["places", "Places"],
@@ -26,15 +26,15 @@ const SUBJECTS = /^(subjects?|shapes?)$/;
 /** The most chips that one group shows: more than these hide the form below. */
 const CHIPS_SHOWN = 14;
 
-/** The groups of words to offer as chips: the usual ones, or all that a model with groups of its own has, and its colours last. */
+/** The groups of words to offer as chips: the usual ones, all others that the model has, and its colours last. */
 export function wordGroups(words: ModelWords): WordGroup[] {
   const names = [...words.keys()].filter((name) => !NOT_OFFERED.test(name));
   const colours = names.filter((name) => COLOURS.test(name));
   const usual = [...USUAL_GROUPS.keys()].filter((name) => words.has(name));
-  const shown = usual.length > 0 ? usual : names.filter((name) => !COLOURS.test(name));
+  const others = names.filter((name) => !COLOURS.test(name) && !USUAL_GROUPS.has(name));
   // Several groups of colours (of shapes, of objects) are one to the person who presses: the shortest holds in all of them.
   const common = colours.sort((a, b) => (words.get(a)?.length ?? 0) - (words.get(b)?.length ?? 0)).slice(0, 1);
-  return [...shown, ...common].map((name) => ({
+  return [...usual, ...others, ...common].map((name) => ({
     name,
     label: labelOf(name),
     phrases: (words.get(name) ?? []).slice(0, CHIPS_SHOWN),
