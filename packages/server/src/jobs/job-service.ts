@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Caller } from "../auth/caller.ts";
 import type { PictureLinks } from "../auth/picture-links.ts";
-import { messageOf, ServiceError } from "../errors.ts";
+import { ServiceError } from "../errors.ts";
 import type { EventBus, JobProgress } from "../events/bus.ts";
 import { requestScope } from "../http/request-scope.ts";
 import type { Catalogue } from "../models/catalogue.ts";
@@ -335,7 +335,7 @@ export class JobService {
     } catch (error) {
       // What stays behind because the database is away too is queued later: the client may see a job it was refused.
       await this.#parts.store.withdraw(jobs.map((job) => job.id)).catch(() => {});
-      throw new ServiceError("unavailable", `The queue does not answer (${messageOf(error)}); try again.`, {
+      throw new ServiceError("unavailable", "The queue does not answer; try again.", {
         retryAfter: 5,
         cause: error,
       });

@@ -56,6 +56,7 @@ export async function openQueue(backend: QueueBackend, onError: (error: Error) =
           },
           {
             ...common(backend),
+            connection: (backend.workerConnection ?? backend.connection) as never,
             concurrency: options.hold[priority],
             lockDuration: options.lockMilliseconds,
             stalledInterval: options.lockMilliseconds / 2,
