@@ -6,6 +6,9 @@ const OUT_OF_MEMORY = /bad_alloc|failed to allocate|out of memory|bfcarena|alloc
 /** Nodes that no kernel is there for: the library names the first. */
 const NO_KERNEL = /(?:Could not find an implementation for|Failed to find kernel for) (?:[a-z.]+\.)?(\w+)\(/;
 
+/** Nodes that the device has no kernel for and the CPU has: the library does not say which. */
+const LEFT_TO_CPU = /assigned to the default CPU EP|not been partitioned to the CUDAExecutionProvider/;
+
 /** A library that the system's loader does not find. */
 const MISSING_LIBRARY = /(\S+\.so[.\d]*): cannot open shared object file/;
 
@@ -26,6 +29,12 @@ export function failure(what: string, message: string): KilnError {
     return new KilnError("backend_failed", `ONNX Runtime has no kernel for ${kernel} on this device. (${text})`, {
       subject: kernel,
     });
+  }
+  if (LEFT_TO_CPU.test(text)) {
+    return new KilnError(
+      "backend_failed",
+      `An op of this network has no kernel on the device, and would run on the CPU: the option verbose says which. (${text})`,
+    );
   }
   const library = MISSING_LIBRARY.exec(text)?.[1];
   if (library !== undefined) {
