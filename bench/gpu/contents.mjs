@@ -1,4 +1,5 @@
 /** What goes into each component of the pack: files of this repository and of its dependencies, gathered into a staging folder. */
+import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { cp, mkdir, readdir, readFile, stat, symlink } from "node:fs/promises";
 import { basename, dirname, join, relative } from "node:path";
@@ -9,9 +10,8 @@ const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 /** Files of a dependency that run, by their endings; sources, types, maps and documents stay behind. */
 const RUNS = /\.(js|cjs|mjs|json|node|wasm|bin|data)$|\.so(\.\d+)*$/;
 
-/** Folders of dependencies that hold what another platform runs, or what builds them. */
-const OTHER_PLATFORMS =
-  /\/(musl_x64|linux\/arm64|darwin|win32)(\/|$)|\/(src|vendor|doc|docs|test|tests|install|script|types)(\/|$)/;
+/** Folders of dependencies that hold what another platform runs, or nothing that runs. */
+const NOT_NEEDED = /\/(musl_x64|linux\/arm64|darwin|win32|doc|docs|test|tests|types)(\/|$)/;
 
 /** Packages that are for another platform by their name; npm leaves most of them out, but not on every machine. */
 const OTHER_PACKAGES = /(linuxmusl|darwin|win32|freebsd|openbsd|android|arm|ia32|riscv|loong|ppc64|s390x|wasm32)/;
@@ -34,6 +34,19 @@ export async function gatherKiln(stage) {
   for (const folder of await productionDependencies(join(ROOT, library))) await copyInto(stage, folder, runsHere);
   await mkdir(join(stage, "node_modules/@kiln"), { recursive: true });
   await symlink("../../packages/diffusion", join(stage, "node_modules/@kiln/diffusion"));
+  await tryIt(join(stage, library));
+}
+
+/** Loads the library and everything that it depends on out of the staging folder: what was left out by mistake is missed here. */
+async function tryIt(library) {
+  const { dependencies } = JSON.parse(await readFile(join(library, "package.json"), "utf8"));
+  const modules = [...Object.keys(dependencies), "./dist/index.js", "./dist/conformance/main.js", "../../bench/gpu/parts.mjs"];
+  const script = modules.map((name) => `await import(${JSON.stringify(name)});`).join("\n");
+  const { status, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", script], {
+    cwd: library,
+    encoding: "utf8",
+  });
+  if (status !== 0) throw new Error(`what was gathered does not load: ${stderr}`);
 }
 
 /** The folders, relative to the repository, of everything that a package needs to run, found as Node finds it. */
@@ -67,7 +80,7 @@ function resolvePackage(name, from) {
 function runsHere(path, isFolder) {
   const place = path.slice(path.lastIndexOf("node_modules"));
   const inDependency = path.includes("node_modules/");
-  if (inDependency && OTHER_PLATFORMS.test(`/${place.split("/").slice(2).join("/")}`) && !place.includes("/dist/")) return false;
+  if (inDependency && NOT_NEEDED.test(`/${place.split("/").slice(2).join("/")}`) && !place.includes("/dist/")) return false;
   return isFolder || RUNS.test(basename(path)) || (!inDependency && !/\.(map|d\.ts|tsbuildinfo)$/.test(path));
 }
 
