@@ -41,6 +41,24 @@ describe.skipIf(!TINY_XL)("pictures in several passes", () => {
     expect(difference(await drawLatents(pipeline, { ...request, refiner }), whole)).toBe(0);
   });
 
+  it.each(["DPM++ 2M", "Euler a", "DPM2", "DDIM"])(
+    "A1111's %s goes on with its run where the refiner takes over",
+    async (sampler) => {
+      const request = { ...SMALL, steps: 6, scheduler: { a1111: { sampler, schedule: "Automatic" } }, noise: "philox" } as const;
+      const whole = await drawLatents(pipeline, request);
+      const refiner = { model: there(TINY_XL), mode: "ensemble", switchAt: 0.5 } as const;
+      expect(difference(await drawLatents(pipeline, { ...request, refiner }), whole)).toBe(0);
+      // The refiner has no LoRAs, so that a LoRA shows whether it has a part, and how large.
+      const loras = [{ file: there(KOHYA), weight: 4 }];
+      const withLora = await drawLatents(pipeline, { ...request, loras });
+      const half = await drawLatents(pipeline, { ...request, loras, refiner });
+      expect(difference(half, withLora)).toBeGreaterThan(0.01);
+      expect(difference(half, whole)).toBeGreaterThan(0.01);
+      const never = await drawLatents(pipeline, { ...request, loras, refiner: { ...refiner, switchAt: 0.9995 } });
+      expect(difference(never, withLora)).toBe(0);
+    },
+  );
+
   it("a refiner's pass draws over the picture's latents with its strength", async () => {
     const refiner = { model: there(TINY_XL), mode: "pass", strength: 0.5, steps: 6 } as const;
     const refined = await drawLatents(pipeline, { ...SMALL, refiner });

@@ -5,8 +5,8 @@ import type { DiffusionModel } from "./diffusion-model.ts";
 import type { LatentSource } from "./request.ts";
 import { planRun, type RunPlan } from "./run-plan.ts";
 
-/** How the latents of one pass become what the next one starts from. */
-export type Handover = "start" | "latents" | "enlarged latents" | "enlarged pixels";
+/** How the latents of one pass become what the next one starts from. "run": the next goes on with the very run of the one before. */
+export type Handover = "start" | "latents" | "run" | "enlarged latents" | "enlarged pixels";
 
 /** A pass before its pictures are there. */
 export interface PlannedPass {
@@ -50,9 +50,32 @@ export function planPasses(
     );
   if (refine && refiner) {
     const base = passes.at(-1)?.request ?? request;
-    add(refiner, refinerPass(base, refine, refiner), "latents");
+    const next = refinerPass(base, refine, refiner);
+    if (goesOn(base, refine)) passes.push(...secondHalf(passes.at(-1), next, refiner, vae));
+    else add(refiner, next, "latents");
   }
   return passes;
+}
+
+/** AUTOMATIC1111 changes the network within a run, whose sampler and noise go on; diffusers ends one run and begins another. */
+function goesOn({ scheduler }: CompleteRequest, { mode = "ensemble" }: NonNullable<CompleteRequest["refiner"]>): boolean {
+  return mode === "ensemble" && typeof scheduler === "object" && "a1111" in scheduler;
+}
+
+/** The evaluations that are left to the refiner; no pass where the run ends before its turn, as there. */
+function secondHalf(
+  before: PlannedPass | undefined,
+  request: CompleteRequest,
+  refiner: DiffusionModel,
+  vae: Autoencoder | undefined,
+): PlannedPass[] {
+  if (!before) return [];
+  const { scheduler, end: begin, a1111 } = before.plan;
+  const end = scheduler.timesteps.length;
+  if (begin >= end) return [];
+  return [
+    { model: refiner, autoencoder: vae ?? refiner.autoencoder, request, plan: { scheduler, begin, end, a1111 }, from: "run" },
+  ];
 }
 
 function secondPass(request: CompleteRequest, hires: NonNullable<CompleteRequest["hires"]>): CompleteRequest {

@@ -3,7 +3,7 @@ import { type Adapter, fitAdapter, openAdapter } from "../adapters/adapter.ts";
 import { type Distilled, findDistilled } from "../checkpoint/distilled.ts";
 import { readTensor } from "../checkpoint/read-tensor.ts";
 import { openSafetensors } from "../checkpoint/safetensors.ts";
-import { DEFAULT_MAX_ROWS } from "../denoise/denoiser.ts";
+import { DEFAULT_MAX_ROWS, type StepProgress } from "../denoise/denoiser.ts";
 import type { Slot } from "../denoise/slot.ts";
 import { KilnError } from "../errors.ts";
 import type { WeightedAdapter } from "../networks/adapter-stack.ts";
@@ -241,18 +241,23 @@ async function drawPasses(
   { pictures, extras, progress, options, onReady, memoryLimit }: Drawing,
 ): Promise<LatentSource> {
   let made: LatentSource | undefined;
+  let slot: Slot | undefined;
   for (const pass of passes) {
     const { width, height } = pass.request;
     const image = made ? await handOver(pass, made, memoryLimit) : pictures.image;
     const given = made ? { image, mask: undefined, controls: pictures.controls } : pictures;
     progress.begin(pass);
-    const latents = await drawPass({ ...pass, pictures: given, extras: pass.from === "latents" ? NO_EXTRAS : extras }, seed, {
+    const goesOn = pass.from === "run";
+    const drawing = {
       priority: options.priority ?? 0,
       signal: options.signal,
-      onStep: (step) => progress.step(step),
+      onStep: (step: StepProgress) => progress.step(step),
       onReady,
-    });
-    made = { latents, width: width / PIXELS_PER_LATENT, height: height / PIXELS_PER_LATENT };
+    };
+    const isRefiner = goesOn || pass.from === "latents";
+    const whole = { ...pass, pictures: given, extras: isRefiner ? NO_EXTRAS : extras };
+    slot = await drawPass(whole, seed, drawing, goesOn ? slot : undefined);
+    made = { latents: slot.latents, width: width / PIXELS_PER_LATENT, height: height / PIXELS_PER_LATENT };
   }
   if (!made) throw new Error("there was no pass");
   return made;

@@ -66,10 +66,13 @@ function schedulerOf(
   return createScheduler(name, { ...own, ...config }, run);
 }
 
+const TIMESTEPS = 1000;
+const LAST_TIMESTEP = TIMESTEPS - 1;
+
 type A1111Choice = Extract<SchedulerRequest, { readonly a1111: unknown }>["a1111"];
 
 function planA1111(
-  { steps, strength }: CompleteRequest,
+  { steps, strength, denoisingStart, denoisingEnd }: CompleteRequest,
   { sampler, schedule, options, exactSteps }: A1111Choice,
   { prediction, zeroTerminalSnr, family }: Checkpoint,
   fromPicture: boolean,
@@ -84,5 +87,20 @@ function planA1111(
     family: family === "sd15" ? "sd15" : "sdxl",
     ...(options ? { options } : {}),
   });
-  return { scheduler, begin: 0, end: scheduler.timesteps.length, a1111: scheduler };
+  if (denoisingStart !== undefined) {
+    const message =
+      "denoisingStart does not go with a sampler of AUTOMATIC1111's, which needs the state of its run: name the refiner in the same request.";
+    throw new KilnError("invalid_request", message, { subject: "denoisingStart" });
+  }
+  return { scheduler, begin: 0, end: switchIndex(scheduler, denoisingEnd), a1111: scheduler };
+}
+
+/**
+ * The first evaluation that is the refiner's: as AUTOMATIC1111's `apply_refiner`, the first whose timestep, counted down from 999
+ * in thousandths, has come as far as the fraction. Evaluations are not steps here: it changes in the middle of one too.
+ */
+function switchIndex({ timesteps }: Scheduler, fraction: number | undefined): number {
+  if (fraction === undefined) return timesteps.length;
+  const found = timesteps.findIndex((timestep) => (LAST_TIMESTEP - Math.round(timestep)) / TIMESTEPS >= fraction);
+  return found < 0 ? timesteps.length : found;
 }

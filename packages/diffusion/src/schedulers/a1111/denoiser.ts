@@ -1,5 +1,5 @@
 import { weightedSum } from "../arithmetic.ts";
-import { linspace } from "./linspace.ts";
+import { linspace } from "../spacing.ts";
 import { alphaBars } from "./noise-table.ts";
 
 /** What the network's answer is an estimate of. */
@@ -29,7 +29,7 @@ export function createDenoiser(prediction: PredictionType, zeroTerminalSnr: bool
   return {
     sigmas,
     ...table,
-    uniformSigmas: (n) => linspace(sigmas.length - 1, 0, n).map(table.sigmaOf),
+    uniformSigmas: (n) => [...linspace(sigmas.length - 1, 0, n)].map(table.sigmaOf),
     denoised: (output, sample, sigma) => denoise(prediction, output, sample, sigma),
   };
 }

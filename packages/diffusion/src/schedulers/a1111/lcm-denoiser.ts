@@ -1,6 +1,6 @@
 import { weightedSum } from "../arithmetic.ts";
+import { linspace } from "../spacing.ts";
 import { createDenoiser, type Denoiser, logSigmaTable, type PredictionType } from "./denoiser.ts";
-import { linspace } from "./linspace.ts";
 import { TRAINING_STEPS } from "./noise-table.ts";
 
 /** A latent consistency model is distilled on this many of the training timesteps (arXiv:2310.04378, section 4.3). */
@@ -33,7 +33,7 @@ export function createLcmDenoiser(prediction: PredictionType, zeroTerminalSnr: b
     sigmas,
     timestepOf,
     sigmaOf,
-    uniformSigmas: (n) => linspace(TRAINING_STEPS - 1, SKIP - 1, n).map(sigmaOf),
+    uniformSigmas: (n) => [...linspace(TRAINING_STEPS - 1, SKIP - 1, n)].map(sigmaOf),
     denoised(output, sample, sigma) {
       const scaled = timestepOf(sigma) * TIMESTEP_SCALING;
       const skip = DATA_DEVIATION ** 2 / (scaled ** 2 + DATA_DEVIATION ** 2);

@@ -1,5 +1,5 @@
 import { type Term, weightedSum } from "../../arithmetic.ts";
-import { linspace } from "../linspace.ts";
+import { linspace } from "../../spacing.ts";
 import type { Evaluation, Point, Progress, SamplerOptions } from "./algorithm.ts";
 import { remembered } from "./algorithm.ts";
 import { ancestralStep } from "./ancestral-step.ts";
@@ -12,7 +12,7 @@ import { ancestralStep } from "./ancestral-step.ts";
 export function dpmFast(sigmaMax: number, sigmaMin: number, evaluations: number, { eta, sNoise }: SamplerOptions): Evaluation[] {
   const end = -Math.log(sigmaMin);
   const count = Math.floor(evaluations / 3) + 1;
-  const positions = linspace(-Math.log(sigmaMax), end, count + 1);
+  const positions = [...linspace(-Math.log(sigmaMax), end, count + 1)];
   const rest = evaluations % 3;
   const orders = [
     ...Array.from({ length: rest === 0 ? Math.max(count - 2, 0) : count - 1 }, () => 3),

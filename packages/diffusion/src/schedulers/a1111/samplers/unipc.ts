@@ -1,5 +1,5 @@
 import { solveLinear, type Term, weightedSum } from "../../arithmetic.ts";
-import { linspace } from "../linspace.ts";
+import { linspace } from "../../spacing.ts";
 import { TRAINING_STEPS } from "../noise-table.ts";
 import type { Evaluation } from "./algorithm.ts";
 
@@ -19,7 +19,7 @@ interface Place {
  * The prediction of `Point` is epsilon. History: [samples before the last move, data predictions of up to three places].
  */
 export function unipc(steps: number, start: number, alphaBars: Float64Array): Evaluation[] {
-  const timesteps = linspace(start, 0, steps + 1);
+  const timesteps = [...linspace(start, 0, steps + 1)];
   const places = timesteps.map((timestep) => placeOf(timestep, alphaBars));
   const at = (index: number): Place => places[index] ?? placeOf(0, alphaBars);
   const orderOf = (step: number): number => (step < UNIPC_ORDER ? step : Math.min(UNIPC_ORDER, steps + 1 - step));

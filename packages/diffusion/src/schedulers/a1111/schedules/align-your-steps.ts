@@ -1,4 +1,4 @@
-import { linspace } from "../linspace.ts";
+import { linspace } from "../../spacing.ts";
 import type { Schedule } from "./schedule.ts";
 
 /** The published levels for 10 steps (arXiv:2404.14507; research.nvidia.com/labs/toronto-ai/AlignYourSteps/howto.html). */
@@ -15,7 +15,7 @@ export const alignYourSteps: Schedule = ({ n, family }) => {
   const levels = LEVELS[family];
   if (n === levels.length) return [...levels, 0];
   const logs = levels.map(Math.log).reverse();
-  const positions = linspace(0, logs.length - 1, n);
+  const positions = [...linspace(0, logs.length - 1, n)];
   return [...positions.map((position) => Math.exp(interpolated(logs, position))).reverse(), 0];
 };
 

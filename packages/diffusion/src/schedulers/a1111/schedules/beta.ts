@@ -1,4 +1,4 @@
-import { linspace } from "../linspace.ts";
+import { linspace } from "../../spacing.ts";
 import { betaQuantile } from "./beta-distribution.ts";
 import type { Schedule } from "./schedule.ts";
 

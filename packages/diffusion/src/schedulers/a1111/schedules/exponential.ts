@@ -1,4 +1,4 @@
-import { linspace } from "../linspace.ts";
+import { linspace } from "../../spacing.ts";
 import type { Schedule } from "./schedule.ts";
 
 /** Sigmas whose logarithms are evenly spaced, as k-diffusion's `get_sigmas_exponential`. */

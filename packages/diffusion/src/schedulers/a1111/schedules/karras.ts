@@ -1,4 +1,4 @@
-import { linspace } from "../linspace.ts";
+import { linspace } from "../../spacing.ts";
 import type { Schedule } from "./schedule.ts";
 
 const DEFAULT_RHO = 7;
@@ -13,5 +13,5 @@ export const karras: Schedule = ({ n, sigmaMin, sigmaMax, rho = DEFAULT_RHO }) =
 export function karrasSigmas(n: number, sigmaMin: number, sigmaMax: number, rho = DEFAULT_RHO): number[] {
   const from = sigmaMax ** (1 / rho);
   const to = sigmaMin ** (1 / rho);
-  return linspace(0, 1, n).map((ramp) => (from + ramp * (to - from)) ** rho);
+  return [...linspace(0, 1, n)].map((ramp) => (from + ramp * (to - from)) ** rho);
 }

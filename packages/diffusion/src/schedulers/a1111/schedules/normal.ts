@@ -1,4 +1,4 @@
-import { linspace } from "../linspace.ts";
+import { linspace } from "../../spacing.ts";
 import type { Schedule } from "./schedule.ts";
 
 /** Timesteps evenly spaced between those of the two end sigmas; differs from Uniform where the end sigmas are set by hand. */
