@@ -80,7 +80,8 @@ export class OnnxRuntime {
   }
 
   /**
-   * Gives all sessions that ask for it (`session.use_env_allocators`) one arena on a device, and limits it.
+   * Gives all sessions of the process that ask for it (`session.use_env_allocators`) one arena on a device, and limits it. Of
+   * several arenas for one device, sessions that are made later take the last.
    * @param limitBytes at most so much; 0: all that there is.
    */
   shareArena(place: Place, limitBytes: number): void {
