@@ -80,21 +80,28 @@ async function makeCheckpoint({ settings: { checkpoint }, record }) {
 /** Kiln's networks against the reference cases, a process for each kind: a kernel that fails takes its own kind alone. */
 async function conformance({ settings, record, open }) {
   const { reference, device, precision, kilnOptions } = settings;
+  const failed = [];
   for (const kind of readdirSync(join(reference, "cases"))) {
     if (kind.endsWith(".json")) continue;
-    await attempt(record, { kind }, async () => {
+    const ran = await attempt(record, { kind }, async () => {
       const worker = open("kiln");
       try {
         const { results } = await worker.ask(
           { do: "conformance", reference, kind, device, precision, options: kilnOptions },
           120,
         );
-        for (const { name, outcome, groups, reasons } of results) record({ kind, name, outcome, groups, reasons });
+        for (const { name, outcome, groups, reasons } of results) {
+          record({ kind, name, outcome, groups, reasons });
+          if (outcome === "failed") failed.push(`${kind}/${name}${reasons.length > 0 ? ` (${reasons[0]})` : ""}`);
+        }
+        return true;
       } finally {
         await worker.close();
       }
     });
+    if (!ran) failed.push(`all of ${kind}`);
   }
+  if (failed.length > 0) throw new Error(`${failed.length} cases failed, the first: ${failed[0]}`);
 }
 
 /** torch's own error on this device, to stand beside Kiln's. */

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
  * Measures Kiln on a GPU beside diffusers, part by part (see parts.mjs), and appends every figure to OUT/results.jsonl as it comes, so
- * that a call that is cut loses nothing. Parts that ended well before are left out unless they are named with --only.
+ * that a call that is cut loses nothing. Parts that have ended before are left out unless they are named with --only.
  *
  *   node bench/gpu/run.mjs --out OUT [--only machine,single,...] [--device cuda] [--precision float16] [--engines kiln,eager,compile]
  *        [--checkpoint FOLDER] [--reference FOLDER] [--python python3] [--size 1024] [--steps 20,30] [--batches 1,2,4,8,16]
@@ -64,7 +64,7 @@ let failed = 0;
 for (const name of named ?? Object.keys(PARTS)) {
   const part = PARTS[name];
   if (!part) throw new Error(`"${name}" is no part; there are ${Object.keys(PARTS).join(", ")}.`);
-  if (!named && linesOf(name).some(({ event }) => event === "done")) continue;
+  if (!named && linesOf(name).some(({ event }) => event === "done" || event === "failed")) continue;
   const left = (deadline - Date.now()) / 1000;
   if (!settings.tiny && left < part.seconds) {
     console.log(`${name}: left for the next call; it takes about ${part.seconds} s, and ${Math.round(left)} s are left`);
@@ -79,7 +79,12 @@ process.exit(failed > 0 ? 1 : 0);
 
 /** One part from begin to end. @returns 1 where it failed */
 async function runPart(name, part) {
-  const record = (line) => appendFileSync(results, `${JSON.stringify({ at: new Date().toISOString(), part: name, ...line })}\n`);
+  const errors = [];
+  const record = (line) => {
+    if (line.error !== undefined) errors.push(line.error);
+    append(line);
+  };
+  const append = (line) => appendFileSync(results, `${JSON.stringify({ at: new Date().toISOString(), part: name, ...line })}\n`);
   const started = performance.now();
   record({ event: "begin", load: loadavg()[0], settings: { ...settings, out: undefined } });
   console.log(`${name} ...`);
@@ -87,7 +92,8 @@ async function runPart(name, part) {
     await part.run({ settings, record, open, watch, lines: linesOf });
     const seconds = (performance.now() - started) / 1000;
     record({ event: "done", seconds });
-    console.log(`${name}: done in ${seconds.toFixed(1)} s`);
+    const failures = errors.length > 0 ? `; ${errors.length} failures, the first: ${errors[0]}` : "";
+    console.log(`${name}: done in ${seconds.toFixed(1)} s${failures}`);
     return 0;
   } catch (error) {
     record({ event: "failed", error: error.message });
