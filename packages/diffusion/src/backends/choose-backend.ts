@@ -132,8 +132,7 @@ function graphicsCard(): VulkanDevice | undefined {
 function aboutWebGpu(): string {
   if (process.platform !== "linux") return `${findWebGpu().why}: ask for WebGPU with --device webgpu`;
   if (!mayHaveGraphicsCard()) return "no graphics card is here";
-  const { adapter, why } = findWebGpu();
-  return adapter ? `${why}, ${whyNotUnasked(adapter) ?? "not asked for"}` : why;
+  return findWebGpu().why;
 }
 
 function lacksPrecision(precision: "bfloat16" | "float16"): KilnError {

@@ -69,7 +69,8 @@ function look(): WebGpuFinding {
   try {
     const [adapter] = vulkanDevices().sort((a, b) => PREFERENCE.indexOf(a.kind) - PREFERENCE.indexOf(b.kind));
     if (!adapter) return { usable: false, why: "WebGPU finds no Vulkan driver: install the graphics card's" };
-    return { usable: true, adapter, why: `Vulkan has ${describe(adapter)}` };
+    const drawback = whyNotUnasked(adapter);
+    return { usable: true, adapter, why: `Vulkan has ${describe(adapter)}${drawback ? `, ${drawback}` : ""}` };
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     return {

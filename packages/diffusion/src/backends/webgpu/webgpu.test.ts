@@ -107,6 +107,13 @@ describe.runIf(usable)("WebGPU", () => {
     expect((await runOpGraph(backend, area(2))).data).toEqual(new Float32Array(32).fill(3));
   });
 
+  it.runIf(adapter?.name.startsWith("SwiftShader"))("says that an adapter has no float16", { timeout: PATIENCE }, async () => {
+    const { layerNorm } = OP_GRAPHS;
+    if (!layerNorm) throw new Error("there is no layerNorm");
+    const half = webGpuBackend({ precision: "float16" });
+    await expect(runOpGraph(half, layerNorm)).rejects.toMatchObject({ code: "backend_unavailable", subject: "precision" });
+  });
+
   it("is taken by name, with the adapter's", () => {
     const { backend: chosen, why: reason } = chooseBackend({ device: "webgpu" });
     expect(chosen).toMatchObject({ precision: "float32", device: "webgpu" });
