@@ -86,13 +86,12 @@ def picture(size, steps, batch, guidance, seed=1, **_):
 
 
 OPERATIONS = {"load": load, "picture": picture}
-with torch.inference_mode():
-    for line in sys.stdin:
-        request = json.loads(line)
-        try:
-            answer = {"ok": OPERATIONS[request.pop("do")](**request)}
-        except Exception as error:
-            answer = {"error": f"{type(error).__name__}: {error}"}
-        answer["hostPeakMib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-        answers.write(json.dumps(answer) + "\n")
-        answers.flush()
+for line in sys.stdin:
+    request = json.loads(line)
+    try:
+        answer = {"ok": OPERATIONS[request.pop("do")](**request)}
+    except Exception as error:
+        answer = {"error": f"{type(error).__name__}: {error}"}
+    answer["hostPeakMib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    answers.write(json.dumps(answer) + "\n")
+    answers.flush()
