@@ -27,6 +27,7 @@ const MODELS = [
   model("base"),
   model("dmd2-checkpoint", { variant: "dmd2", defaults: DMD2 }),
   model("turbo", { variant: "turbo", defaults: { ...DMD2, steps: 1, scheduler: "euler_a" } }),
+  model("lcm-checkpoint", { variant: "lcm", embedsGuidance: true, defaults: { ...DMD2, guidance_scale: 8 } }),
   model("style", { kind: "lora", family: null }),
   model("lightning-4", {
     kind: "lora",
@@ -88,6 +89,13 @@ describe("the model's defaults", () => {
     expect(await complete({ model: "turbo", image: "upload:x", strength: 0.4 })).toMatchObject({ steps: 3 });
     expect(await complete({ model: "turbo" })).toMatchObject({ steps: 1 });
   });
+});
+
+test("a few-step LoRA leaves its scale to a checkpoint that takes guidance as an embedding", async () => {
+  const loras = [{ name: "lightning-4" }];
+  expect(await complete({ model: "lcm-checkpoint", loras })).toMatchObject({ steps: 4, guidance_scale: 8, scheduler: "euler" });
+  expect(await complete({ model: "lcm-checkpoint", loras, guidance_scale: 1 })).toMatchObject({ guidance_scale: 1 });
+  expect(await complete({ loras })).toMatchObject({ guidance_scale: 1 });
 });
 
 describe("a few-step LoRA", () => {

@@ -60,7 +60,8 @@ export function completeRequest(request: GenerationRequest, catalogue: Catalogue
     width: request.width ?? defaults.width,
     height: request.height ?? defaults.height,
     steps: request.steps ?? stepsOf(request, source.defaults),
-    guidance_scale: request.guidance_scale ?? source.defaults.guidance_scale,
+    // A LoRA's "no guidance" would be a scale of 1 to a network that has learnt scales: diffusers hands it on as that.
+    guidance_scale: request.guidance_scale ?? (model.embedsGuidance ? model : source).defaults.guidance_scale,
     ...schedulerOf(request, source),
     ...timingOf(request, source.defaults),
     defaults_from: source.id,

@@ -1,6 +1,7 @@
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import {
+  type Checkpoint,
   type Distilled,
   fewStepRecipe,
   findDistilled,
@@ -40,7 +41,8 @@ export async function describeModel(path: string, id: string, warn: (message: st
       warn(`${path} cannot be used: ${found.problem ?? `it has no ${found.missing.join(", ")}`}`);
     if (kind === "checkpoint" && (found.problem !== undefined || found.missing.length > 0)) return undefined;
     const distilled = kind === "lora" ? fewStepsOfLora(found, id) : found.distilled;
-    const defaults = kind === "checkpoint" ? await defaultsOf(path) : distilled ? loraDefaults(distilled) : NO_DEFAULTS;
+    const checkpoint = kind === "checkpoint" ? await openCheckpoint(path) : undefined;
+    const defaults = checkpoint ? await defaultsOf(checkpoint) : distilled ? loraDefaults(distilled) : NO_DEFAULTS;
     const words = await readWords(path);
     const own = await readJson(join(path, "kiln.json"));
     const description = textOf(own.description) ?? found.metadata["modelspec.description"];
@@ -56,6 +58,7 @@ export async function describeModel(path: string, id: string, warn: (message: st
       ...(description === undefined ? {} : { description }),
       size: { width: defaults.width, height: defaults.height },
       defaults,
+      ...(checkpoint && checkpoint.configs.unet.timeCondProjDim !== null ? { embedsGuidance: true } : {}),
       ...(words ? { words } : {}),
       ...(found.embedding ? { embedding: found.embedding } : {}),
     };
@@ -66,9 +69,8 @@ export async function describeModel(path: string, id: string, warn: (message: st
 }
 
 /** The recipe that suits the checkpoint, in the words of requests. */
-async function defaultsOf(path: string): Promise<ModelDefaults> {
-  const checkpoint = await openCheckpoint(path);
-  const { steps, guidanceScale, scheduler, size, timesteps } = recipeFor(checkpoint, await readDefaults(path));
+async function defaultsOf(checkpoint: Checkpoint): Promise<ModelDefaults> {
+  const { steps, guidanceScale, scheduler, size, timesteps } = recipeFor(checkpoint, await readDefaults(checkpoint.path));
   const trailing = scheduler?.config.timestep_spacing === "trailing" ? " SGM Uniform" : "";
   const own = checkpoint.configs.scheduler._class_name;
   const name = scheduler?.name ?? (typeof own === "string" ? own : "Euler");

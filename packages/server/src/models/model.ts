@@ -35,6 +35,8 @@ export interface ModelInfo {
   description?: string;
   size: { width: number; height: number };
   defaults: ModelDefaults;
+  /** Its UNet takes the guidance scale as an embedding, so that 1 is not "none" to it. */
+  embedsGuidance?: boolean;
   /** Those of the defaults that the operator's file has set. */
   operator?: Partial<ModelDefaults>;
   words?: Record<string, string[]>;
