@@ -9,6 +9,8 @@ import { Turns } from "./turns.ts";
  * system's own cache of the same files is as near, because nothing lies between.
  */
 const SHARED_BUFFERS = "16MB";
+/** Memory of WebAssembly never shrinks: what vacuuming and analysing once took is taken for good, so they make do with less. */
+const MODEST = ["maintenance_work_mem=8MB", "default_statistics_target=10"];
 
 /**
  * PGlite with the face of `pg.Pool`. PGlite is one session, so a transaction holds the turn from its BEGIN to its
@@ -28,7 +30,8 @@ export class EmbeddedPool extends EventEmitter implements PoolFace {
 
   /** Opens the database in a folder. The caller holds the folder's lock. */
   static async open(folder: string): Promise<EmbeddedPool> {
-    const startParams = [...PGlite.defaultStartParams, "-c", `shared_buffers=${SHARED_BUFFERS}`];
+    const changes = [`shared_buffers=${SHARED_BUFFERS}`, ...MODEST].flatMap((change) => ["-c", change]);
+    const startParams = [...PGlite.defaultStartParams, ...changes];
     const db = await PGlite.create({ dataDir: folder, startParams });
     // BullMQ takes a ready-made pool as it is and expects its schema on the path.
     await db.exec("SET search_path TO bullmq, public");
