@@ -39,6 +39,8 @@ export interface AdapterLayer {
   readonly kind: AdapterKind;
   /** Bytes in the file. */
   readonly bytes: number;
+  /** Of the pair that the factors come to: a change without a cheap pair has as much rank as the weight itself. */
+  readonly rank: number;
   /**
    * Reads the numbers and brings them into one form.
    * @throws KilnError numeric where one of them is NaN or infinite, file_corrupt where the file has changed
@@ -63,10 +65,10 @@ export function adapterLayer(
   const source: Source = { parts, module, file, alpha, outputs, inputs: elementCount(rest), channels: rest[0] ?? 0, shape };
   const kind = kindOf(parts);
   if (kind === undefined) throw broken(source, "it lacks one of its parts");
-  const build = BUILDERS[kind](source);
+  const { rank, factors } = BUILDERS[kind](source);
   let bytes = 0;
   for (const view of parts.values()) bytes += view.byteLength;
-  return { network, layer, shape, kind, bytes, factors: build };
+  return { network, layer, shape, kind, bytes, rank: Math.min(rank, wholeRank(source)), factors };
 }
 
 interface Source {
@@ -82,7 +84,12 @@ interface Source {
   readonly shape: readonly number[];
 }
 
-type Build = () => Promise<LayerFactors>;
+type Build = Pick<AdapterLayer, "rank" | "factors">;
+
+/** No matrix of this shape has more. */
+function wholeRank({ outputs, inputs }: Pick<Source, "outputs" | "inputs">): number {
+  return Math.min(outputs, inputs);
+}
 
 const BUILDERS: Readonly<Record<AdapterKind, (source: Source) => Build>> = { lora, loha, lokr, full };
 
@@ -106,12 +113,13 @@ function lora(source: Source): Build {
     expectShape(source, "down", down, [rank, source.channels]);
     expectShape(source, "mid", mid, [upRank, rank, source.inputs / source.channels]);
   }
-  return async () => {
+  const factors = async () => {
     const downMatrix = matrix(await read(source, down), rank);
     const folded = mid === undefined ? downMatrix : foldCore(await read(source, mid), upRank, rank, downMatrix);
     const product: Decomposition = { kind: "product", up: matrix(await read(source, up), source.outputs), down: folded };
     return toFactors(product, await readScale(source, rank), source.shape);
   };
+  return { rank: upRank, factors };
 }
 
 /** LoHa: (w1_a @ w1_b) * (w2_a @ w2_b), element by element, each with a Tucker core for convolutions. */
@@ -121,14 +129,18 @@ function loha(source: Source): Build {
     loHaHalf(source, "hada_w2_a", "hada_w2_b", "hada_t2"),
   ] as const;
   const [first, second] = halves;
-  return async () => {
+  const factors = async () => {
     const [a, b] = [await first.read(), await second.read()];
     return toFactors(hadamardOfProducts(a.up, a.down, b.up, b.down), await readScale(source, first.rank), source.shape);
   };
+  return { rank: first.pairRank * second.pairRank, factors };
 }
 
 interface Half {
+  /** What alpha is divided by. */
   readonly rank: number;
+  /** Rows of its `down`. */
+  readonly pairRank: number;
   readonly read: () => Promise<{ up: Matrix; down: Matrix }>;
 }
 
@@ -142,6 +154,7 @@ function loHaHalf(source: Source, nameA: PartName, nameB: PartName, nameCore: Pa
     expectShape(source, nameB, b, [rank, source.inputs]);
     return {
       rank,
+      pairRank: rank,
       read: async () => ({ up: matrix(await read(source, a), source.outputs), down: matrix(await read(source, b), rank) }),
     };
   }
@@ -179,6 +192,7 @@ function tuckerHalf(source: Source, { a, b, core, nameA, nameB, nameCore, output
   expectShape(source, nameCore, core, [outer, rank, kernel]);
   return {
     rank,
+    pairRank: outer,
     read: async () => ({
       up: transposed(matrix(await read(source, a), outer)),
       down: foldCore(await read(source, core), outer, rank, matrix(await read(source, b), rank)),
@@ -202,11 +216,12 @@ function lokr(source: Source): Build {
     );
   }
   const rank = second.rank ?? first.rank;
-  return async () => {
+  const factors = async () => {
     const decomposition = kroneckerOfFactors(await first.read(), await second.read());
     // Where neither side is factored there is no rank, and LyCORIS sets alpha to it.
     return toFactors(decomposition, rank === undefined ? 1 : await readScale(source, rank), source.shape);
   };
+  return { rank: first.pairRank * second.pairRank, factors };
 }
 
 interface KronFactor {
@@ -215,6 +230,7 @@ interface KronFactor {
   readonly channels: number;
   /** Undefined where the matrix is stored whole. */
   readonly rank: number | undefined;
+  readonly pairRank: number;
   readonly read: () => Promise<Factor>;
 }
 
@@ -235,6 +251,7 @@ function kronFactor(
       inputs,
       channels,
       rank: undefined,
+      pairRank: wholeRank({ outputs, inputs }),
       read: async () => ({ whole: matrix(await read(source, view), outputs) }),
     };
   }
@@ -246,7 +263,7 @@ function kronFactor(
     const [outputs = 0, channels = 0] = [a.shape[1], b.shape[1]];
     const kernel = elementCount(core.shape.slice(2));
     const half = tuckerHalf(source, { a, b, core, nameA, nameB, nameCore, outputs, channels, kernel });
-    return { outputs, inputs: channels * kernel, channels, rank, read: half.read };
+    return { outputs, inputs: channels * kernel, channels, rank, pairRank: half.pairRank, read: half.read };
   }
   const [outputs = 0] = a.shape;
   const inputs = elementCount(b.shape.slice(1));
@@ -258,6 +275,7 @@ function kronFactor(
     inputs,
     channels: inputs / kernel,
     rank,
+    pairRank: rank,
     read: async () => ({ up: matrix(await read(source, a), outputs), down: matrix(await read(source, b), rank) }),
   };
 }
@@ -266,7 +284,9 @@ function kronFactor(
 function full(source: Source): Build {
   const diff = need(source, "diff");
   expectShape(source, "diff", diff, [source.outputs, source.inputs]);
-  return async () => toFactors({ kind: "dense", delta: matrix(await read(source, diff), source.outputs) }, 1, source.shape);
+  const factors = async () =>
+    toFactors({ kind: "dense", delta: matrix(await read(source, diff), source.outputs) }, 1, source.shape);
+  return { rank: wholeRank(source), factors };
 }
 
 async function readScale(source: Source, rank: number): Promise<number> {

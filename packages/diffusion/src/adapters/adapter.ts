@@ -30,6 +30,8 @@ export interface Adapter {
   readonly layers: ReadonlyMap<string, AdapterLayer>;
   /** Names in the file that mean no layer of this model. */
   readonly unknown: readonly string[];
+  /** Bytes that its pairs of matrices take in memory, in float32. */
+  readonly memoryBytes: number;
 }
 
 /**
@@ -84,7 +86,14 @@ export function fitAdapter(file: AdapterFile, networks: AdaptedNetworks): Adapte
     const message = `${file.path} fits no layer of this model (its first is ${unknown[0] ?? "none"}): use an adapter that was made for this model's family.`;
     throw withFamily(new KilnError("adapter_mismatch", message, { subject: file.path }), file);
   }
-  return { path: file.path, family: file.family, networks: file.networks, layers, unknown };
+  const memoryBytes = [...layers.values()].reduce((sum, layer) => sum + pairBytes(layer), 0);
+  return { path: file.path, family: file.family, networks: file.networks, layers, unknown, memoryBytes };
+}
+
+function pairBytes({ rank, shape }: AdapterLayer): number {
+  const [outputs = 0, ...inputs] = shape;
+  const numbers = rank * (outputs + inputs.reduce((product, size) => product * size, 1));
+  return numbers * Float32Array.BYTES_PER_ELEMENT;
 }
 
 function withFamily(error: KilnError, file: AdapterFile): KilnError {

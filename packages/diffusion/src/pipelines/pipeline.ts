@@ -13,6 +13,7 @@ import { resizeLanczos } from "../pictures/lanczos.ts";
 import { tensorToPictures } from "../pictures/picture-tensor.ts";
 import { resizeBilinear } from "../pictures/resize-latents.ts";
 import { parseTextualInversion, type TextualInversion } from "../text/textual-inversion.ts";
+import { checkAdapterFits } from "./adapter-memory.ts";
 import { type CompleteRequest, completeRequest } from "./complete-request.ts";
 import { DiffusionModel, type LoadOptions } from "./diffusion-model.ts";
 import { drawPass, type Extras, prepareSlot } from "./draw-pass.ts";
@@ -192,7 +193,9 @@ export class Pipeline {
   async #openLora(path: string): Promise<OpenedAdapter> {
     const file = await openAdapter(path);
     const distilled = findDistilled({ name: basename(path, ".safetensors"), metadata: file.metadata, timeCondProjDim: null });
-    return { adapter: fitAdapter(file, this.model.checkpoint.weights), distilled };
+    const adapter = fitAdapter(file, this.model.checkpoint.weights);
+    checkAdapterFits(adapter, this.#options.memoryLimit);
+    return { adapter, distilled };
   }
 
   async #extras(
@@ -254,7 +257,7 @@ async function drawPasses(
       onStep: (step: StepProgress) => progress.step(step),
       onReady,
     };
-    const isRefiner = goesOn || pass.from === "latents";
+    const isRefiner = pass.model !== passes[0]?.model;
     const whole = { ...pass, pictures: given, extras: isRefiner ? NO_EXTRAS : extras };
     slot = await drawPass(whole, seed, drawing, goesOn ? slot : undefined);
     made = { latents: slot.latents, width: width / PIXELS_PER_LATENT, height: height / PIXELS_PER_LATENT };
