@@ -68,6 +68,20 @@ describe.skipIf(!TINY_XL)("pictures in several passes", () => {
     expect(difference(refined, base.latents.latents)).toBeGreaterThan(0.1);
   });
 
+  it("hires fix draws the second time with the refiner alone where it is asked to", async () => {
+    const model = there(TINY_XL);
+    const loras = [{ file: there(KOHYA), weight: 4 }];
+    const hires = { scale: 1.5, steps: 6, strength: 0.5, by: "refiner" } as const;
+    const picture = await drawOne(pipeline, { ...SMALL, loras, hires, refiner: { model } });
+    expect(picture).toMatchObject({ width: 96, height: 96 });
+    // The base has the LoRA, the refiner has not.
+    const base = await drawOne(pipeline, { ...SMALL, loras });
+    const image = resizePicture(base.picture, 96, 96);
+    const byHand = await drawLatents(pipeline, { ...SMALL, image, width: 96, height: 96, steps: 6, strength: 0.5 });
+    expect(difference(picture.latents.latents, byHand)).toBe(0);
+    await expect(drawOne(pipeline, { ...SMALL, hires })).rejects.toMatchObject({ code: "invalid_request", subject: "hires.by" });
+  });
+
   it("AUTOMATIC1111's grammar weighs words, and the plain one takes brackets for text", async () => {
     const draw = (prompt: string, promptSyntax: "plain" | "a1111") => drawLatents(pipeline, { ...SMALL, prompt, promptSyntax });
     const bare = await draw("a red cat", "plain");

@@ -93,6 +93,8 @@ function checkRest(request: CompleteRequest): void {
   }
   if (denoisingStart !== undefined && image === undefined)
     throw invalid("denoisingStart", "denoisingStart needs image: the latents to go on from.");
+  if (request.hires?.by === "refiner" && request.refiner === undefined)
+    throw invalid("hires.by", 'hires.by "refiner" needs refiner: the checkpoint that draws the second time.');
   if (clipSkip !== undefined) whole("clipSkip", clipSkip, 0, 32);
   if (eta !== undefined) within("eta", eta, 0, 1);
   if (controls.length > MAX_CONTROLS) throw invalid("controls", `controls may be ${MAX_CONTROLS} at most.`);

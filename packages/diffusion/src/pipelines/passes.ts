@@ -34,6 +34,7 @@ export function planPasses(
   vae?: Autoencoder,
 ): PlannedPass[] {
   const { refiner: refine, hires } = request;
+  if (hires?.by === "refiner" && refine && refiner) return byRefiner(model, refiner, request, vae);
   const ensemble = refine && refine.mode !== "pass" ? { denoisingEnd: refine.switchAt ?? REFINER.switchAt } : {};
   const passes: PlannedPass[] = [];
   const add = (owner: DiffusionModel, wanted: CompleteRequest, from: Handover): void => {
@@ -55,6 +56,26 @@ export function planPasses(
     else add(refiner, next, "latents");
   }
   return passes;
+}
+
+/** Hires fix whose second pass is the refiner's: it draws over the enlarged pixels with hires fix's strength and steps. */
+function byRefiner(
+  model: DiffusionModel,
+  refiner: DiffusionModel,
+  request: CompleteRequest,
+  vae: Autoencoder | undefined,
+): PlannedPass[] {
+  const second = secondPass(request, { ...request.hires, upscaler: "lanczos" });
+  const { strength, steps } = second;
+  const over = refinerPass(second, { model: "", mode: "pass", strength, steps }, refiner);
+  const pass = (owner: DiffusionModel, wanted: CompleteRequest, from: Handover): PlannedPass => ({
+    model: owner,
+    autoencoder: vae ?? owner.autoencoder,
+    request: wanted,
+    plan: planRun(wanted, owner.checkpoint, wanted.image !== undefined),
+    from,
+  });
+  return [pass(model, request, "start"), pass(refiner, over, "enlarged pixels")];
 }
 
 /** AUTOMATIC1111 changes the network within a run, whose sampler and noise go on; diffusers ends one run and begins another. */

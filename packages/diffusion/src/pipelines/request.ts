@@ -150,6 +150,8 @@ export interface HiresRequest {
   readonly scale?: number;
   /** What is enlarged: the pixels by Lanczos (default), or the latents. */
   readonly upscaler?: "lanczos" | "latent";
+  /** Who draws the second time: the checkpoint (default), or the request's refiner alone, whose own mode then does not count. */
+  readonly by?: "base" | "refiner";
   /** Of the second pass. Default 0.35 for pixels; 0.6 for latents, which need more to become sharp. */
   readonly strength?: number;
   /** Default: the request's. */
