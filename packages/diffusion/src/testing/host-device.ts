@@ -1,13 +1,14 @@
 import type { Backend } from "../backends/backend.ts";
 import { Device } from "../backends/cuda/device.ts";
 import { deviceBackend } from "../backends/cuda/device-backend.ts";
+import type { ComputeType } from "../backends/cuda/weight-request.ts";
 import { bundledOnnxRuntime } from "../backends/onnxruntime-c/find-bundled.ts";
 import { OnnxRuntime, type SessionSettings } from "../backends/onnxruntime-c/onnx-runtime.ts";
 import { HostMemory } from "./host-memory.ts";
 import { plainKernelOps } from "./plain-kernel-ops.ts";
 
 /**
- * The CUDA backend on the machine's own memory and the CPU's kernels, in float32: the same lowering, sessions, weights and
+ * The CUDA backend on the machine's own memory and the CPU's kernels: the same lowering, sessions, weights and
  * buffers, with the GPU's own ops by their definitions.
  */
 export interface HostDevice {
@@ -18,6 +19,8 @@ export interface HostDevice {
 }
 
 export interface HostDeviceOptions {
+  /** Default float32. In float16 the CPU rounds what the graph says to float16, and computes within an op in float32. */
+  readonly precision?: ComputeType;
   readonly maxSessions?: number;
   /** Bytes that the device has. */
   readonly memory?: number;
@@ -53,7 +56,7 @@ export function openHostDevice(options: HostDeviceOptions = {}): HostDevice | un
   return {
     device,
     memory,
-    backend: deviceBackend(device, "the CUDA lowering on the CPU", "float32"),
+    backend: deviceBackend(device, "the CUDA lowering on the CPU", options.precision ?? "float32"),
     dispose: () => runtime.dispose(),
   };
 }
