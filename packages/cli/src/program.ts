@@ -6,6 +6,7 @@ import { benchCommand } from "./commands/bench.ts";
 import { configCommand } from "./commands/config.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { generateCommand } from "./commands/generate.ts";
+import { gpuCommand } from "./commands/gpu.ts";
 import { inspectCommand } from "./commands/inspect.ts";
 import { keysCommand } from "./commands/keys.ts";
 import { modelsCommand } from "./commands/models.ts";
@@ -51,6 +52,7 @@ export function createProgram(): Command {
     benchCommand(),
     configCommand(),
     accelCommand(),
+    gpuCommand(),
   ]) {
     program.addCommand(command);
   }

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { loadSettings, startServer } from "@kiln/server";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { main } from "../src/index.ts";
 
@@ -53,6 +54,33 @@ test("keys are created, listed and revoked", async () => {
   await kiln("keys", "delete", "key_none");
   expect(process.exitCode).toBe(1);
   expect(err).toMatch(/no key "key_none"/);
+});
+
+test("checkpoints come into and out of the running service's memory, whose size it tells", async () => {
+  await kiln("gpu");
+  expect([process.exitCode, err]).toEqual([1, expect.stringMatching(/No service answers/)]);
+  const server = await startServer(loadSettings());
+  try {
+    vi.stubEnv("KILN_LISTEN", `${new URL(server.listeners[0]?.url ?? "").host}=native`);
+    const { key } = await server.context.keys.create({ name: "admin", role: "admin" });
+    await kiln("models", "load", "kiln-test");
+    expect([process.exitCode, err]).toEqual([1, expect.stringMatching(/KILN_API_KEY/)]);
+    vi.stubEnv("KILN_API_KEY", key);
+    await kiln("models", "load", "kiln-test");
+    expect(process.exitCode).toBeUndefined();
+    await expect.poll(() => server.context.supervisor?.loaded).toEqual(["kiln-test"]);
+    const status = JSON.parse(await kiln("gpu"));
+    const memory = { allocated_gb: expect.any(Number), reserved_gb: expect.any(Number), max_allocated_gb: expect.any(Number) };
+    expect(status).toEqual({ status: "cpu", memory });
+    expect(status.memory.allocated_gb).toBeGreaterThan(0);
+    await kiln("models", "unload", "kiln-test");
+    await expect.poll(() => server.context.supervisor?.loaded).toEqual([]);
+    err = "";
+    await kiln("models", "unload", "nobody");
+    expect([process.exitCode, err]).toEqual([1, expect.stringMatching(/no checkpoint "nobody"/)]);
+  } finally {
+    await server.close();
+  }
 });
 
 test("doctor says in its exit code whether all is well", async () => {

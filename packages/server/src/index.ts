@@ -1,4 +1,4 @@
-export { type KeyAdmin, openKeyAdmin, runningService } from "./auth/key-admin.ts";
+export { callService, type KeyAdmin, openKeyAdmin, runningService } from "./auth/key-admin.ts";
 export type { KeyView } from "./auth/keys.ts";
 export { closeOnSignals } from "./close-on-signals.ts";
 export { type Check, type Diagnosis, runDoctor } from "./doctor/doctor.ts";

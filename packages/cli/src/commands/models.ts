@@ -26,7 +26,27 @@ Examples:
     )
     .addCommand(listCommand())
     .addCommand(pullCommand())
-    .addCommand(deleteCommand());
+    .addCommand(deleteCommand())
+    .addCommand(
+      memoryCommand(
+        "load",
+        "Bring a checkpoint into the memory of the running service, so that the first picture need not wait.",
+      ),
+    )
+    .addCommand(memoryCommand("unload", "Drop a checkpoint from the memory of the running service."));
+}
+
+function memoryCommand(action: "load" | "unload", description: string): Command {
+  return new Command(action)
+    .description(description)
+    .argument("<model>", "its name, as `kiln models list` shows it")
+    .addHelpText("after", "\nOnce keys exist this needs an admin's in KILN_API_KEY.")
+    .action(async (model: string) => {
+      const { callService, loadSettings } = await import("@kiln/server");
+      const path = `/v1/models/${encodeURIComponent(model)}/${action}`;
+      await callService(loadSettings(), process.env.KILN_API_KEY, "POST", path);
+      process.stderr.write(`The engines have been told to ${action} ${model}.\n`);
+    });
 }
 
 function listCommand(): Command {

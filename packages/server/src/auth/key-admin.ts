@@ -74,17 +74,32 @@ const viewSchema = z.object({
   created_at: z.string(),
 });
 
-function overHttp(url: string, apiKey: string | undefined): KeyAdmin {
-  const call = async (method: string, path: string, body?: object): Promise<unknown> => {
-    const headers: Record<string, string> = {
-      ...(apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }),
-      ...(body ? { "content-type": "application/json" } : {}),
-    };
-    const response = await fetch(url + path, { method, headers, ...(body ? { body: JSON.stringify(body) } : {}) });
-    const text = await response.text();
-    if (response.ok) return text === "" ? undefined : JSON.parse(text);
-    throw refusalOf(response.status, text, url);
+/**
+ * An admin's call to the service that runs with these settings, for commands that only it can carry out.
+ * Raises ServiceError: `unavailable` where none answers, else what the service says.
+ */
+export async function callService(
+  settings: Settings,
+  apiKey: string | undefined,
+  method: string,
+  path: string,
+): Promise<unknown> {
+  return await callAt(await runningService(settings), apiKey, method, path);
+}
+
+async function callAt(url: string, apiKey: string | undefined, method: string, path: string, body?: object): Promise<unknown> {
+  const headers: Record<string, string> = {
+    ...(apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }),
+    ...(body ? { "content-type": "application/json" } : {}),
   };
+  const response = await fetch(url + path, { method, headers, ...(body ? { body: JSON.stringify(body) } : {}) });
+  const text = await response.text();
+  if (response.ok) return text === "" ? undefined : JSON.parse(text);
+  throw refusalOf(response.status, text, url);
+}
+
+function overHttp(url: string, apiKey: string | undefined): KeyAdmin {
+  const call = async (method: string, path: string, body?: object) => await callAt(url, apiKey, method, path, body);
   return {
     async create(options) {
       const role = options.role ?? ((await this.list()).length === 0 ? "admin" : "user");

@@ -56,6 +56,7 @@ export class EngineSupervisor {
   #ready: PromiseWithResolversLike<EngineAbout> = withResolvers();
   #about: EngineAbout | undefined;
   #memory: EngineMemory | undefined;
+  #peakBytes = 0;
   #loaded: string[] = [];
   #lastHeard = 0;
   #startedAt = 0;
@@ -84,6 +85,11 @@ export class EngineSupervisor {
 
   get memory(): EngineMemory | undefined {
     return this.#memory;
+  }
+
+  /** The most that any engine process has held, of its device's memory where it has one, as far as beats have shown. */
+  get peakBytes(): number {
+    return this.#peakBytes;
   }
 
   get loaded(): readonly string[] {
@@ -192,6 +198,7 @@ export class EngineSupervisor {
       this.#child?.kill("SIGKILL");
     } else if (message.type === "beat") {
       this.#memory = message.memory;
+      this.#peakBytes = Math.max(this.#peakBytes, message.memory.deviceUsed ?? message.memory.process);
       this.#loaded = message.loaded;
     } else if (message.type === "answer" || message.type === "error") {
       const call = this.#calls.get(message.call);

@@ -5,6 +5,7 @@ import { sendProblem } from "../problem.ts";
 import { type Route, registerRoutes } from "../route.ts";
 import { docsPage } from "./docs-page.ts";
 import { eventRoutes, registerEventSocket } from "./events.ts";
+import { gpuRoutes } from "./gpu.ts";
 import { imageRoutes } from "./images.ts";
 import { jobRoutes } from "./jobs.ts";
 import { modelRoutes } from "./models.ts";
@@ -18,6 +19,7 @@ export const NATIVE_ROUTES: readonly Route[] = [
   ...modelRoutes,
   ...pullRoutes,
   ...systemRoutes,
+  ...gpuRoutes,
 ];
 
 /** The native API: served on every listener. */
