@@ -263,6 +263,7 @@ function requestOf(job: EngineJob): GenerateRequest {
           upscaler: hires.upscaler === "latent" ? ("latent" as const) : ("lanczos" as const),
           strength: hires.strength,
           steps: hires.steps,
+          by: hires.by,
         })
       : undefined,
   });

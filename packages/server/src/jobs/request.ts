@@ -62,6 +62,8 @@ const hires = z.object({
   upscaler: name.default("lanczos"),
   strength: z.number().min(0).max(1).default(0.35),
   steps: z.int().min(1).max(limits.MAX_STEPS).optional(),
+  /** Who draws the second time: the model, or the refiner alone, whose own mode then does not count. */
+  by: z.enum(["base", "refiner"]).default("base"),
 });
 
 /** The part of a storage key that a request may choose: plain path segments, no dots at their start. */
@@ -146,6 +148,8 @@ export const generationRequestSchema = z
     const issue = (path: string, message: string) => context.addIssue({ code: "custom", path: [path], message });
     if (request.mask !== undefined && request.image === undefined)
       issue("mask", "needs an image: a mask says which part of it is made anew");
+    if (request.hires?.by === "refiner" && !request.refiner)
+      context.addIssue({ code: "custom", path: ["hires", "by"], message: "needs refiner: it draws the second time" });
     if (request.strength !== undefined && request.image === undefined)
       issue("strength", "needs an image: it says how much of it is made anew");
     for (const [index, { start, end }] of request.controls.entries()) {

@@ -300,6 +300,9 @@ describe.skipIf(!DEMO_FOLDER || !REFERENCE_FOLDER)("with real checkpoints, a ref
     for (const use_refiner of [true, false]) {
       const answer = await generate(server, { ...request, hires_fix: true, use_refiner });
       expect(answer).toMatchObject({ hires_fix_applied: true, refiner_applied: use_refiner });
+      const { json } = await server.call("GET", "/v1/jobs?limit=1");
+      const hires = { scale: 2, strength: 0.35, steps: 25, by: use_refiner ? "refiner" : "base" };
+      expect(json).toMatchObject({ jobs: [{ request: { hires } }] });
       const { width, height, deviation } = await lookAt(await bytesOf(answer));
       expect(answer.final_resolution).toBe(`${width}x${height}`);
       expect(width).toBe(height);

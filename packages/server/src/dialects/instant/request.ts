@@ -13,8 +13,6 @@ const GUIDANCE_SCALE = 7.5;
 const REFINE_STRENGTH = 0.3;
 /** Hires fix: 768² of an SDXL checkpoint's 1024², doubled, and drawn over. */
 const HIRES = { base: 0.75, scale: 2, strength: 0.35, steps: 25 } as const;
-/** The last part of hires fix's second pass is the refiner's, where one is installed. */
-const HIRES_REFINER_FROM = 0.8;
 const SIMPLE_SCALE = 1.5;
 /** Enlargement of a finished picture; the native request has the same limit. */
 const MAX_SCALE = 4;
@@ -80,16 +78,18 @@ export function planInstant(request: InstantRequest, context: ServerContext): In
     ...(steps === undefined ? {} : { steps }),
     ...(guidanceScale === undefined ? {} : { guidance_scale: guidanceScale }),
     ...(request.seed === undefined ? {} : { seed: request.seed }),
-    ...(hires ? { hires: { scale: HIRES.scale, upscaler: "lanczos", strength: HIRES.strength, steps: HIRES.steps } } : {}),
-    ...(refiner ? { refiner: { model: refiner.id, ...refinerMode(hires) } } : {}),
+    ...(hires ? { hires: hiresOf(refiner) } : {}),
+    ...(refiner ? { refiner: { model: refiner.id, mode: "pass", strength: REFINE_STRENGTH } } : {}),
     output: { format: "png", ...(enlarged > 1 ? { scale: enlarged } : {}) },
     preview: false,
   };
   return { native, model, refiner: refiner !== undefined, hires: hires || simple };
 }
 
-function refinerMode(hires: boolean): { mode: "ensemble"; switch_at: number } | { mode: "pass"; strength: number } {
-  return hires ? { mode: "ensemble", switch_at: HIRES_REFINER_FROM } : { mode: "pass", strength: REFINE_STRENGTH };
+/** The second pass is the refiner's alone; without one the model draws it. */
+function hiresOf(refiner: ModelInfo | undefined): NonNullable<GenerationRequestInput["hires"]> {
+  const { scale, strength, steps } = HIRES;
+  return { scale, upscaler: "lanczos", strength, steps, by: refiner ? "refiner" : "base" };
 }
 
 /**
