@@ -4,6 +4,8 @@ import { channelsFirst, channelsLast, decomposedGroupNorm, decomposedSplitGelu, 
 import { numberBytes } from "./float16.ts";
 import { type FusionPlan, type NormNode, planFusions } from "./fusions.ts";
 import type { GroupNormAttributes, KernelOps, KernelOpsMaker } from "./kernel-ops.ts";
+import { normFits, writeNormOfSum } from "./norm-of-sum.ts";
+import { one, three } from "./operands.ts";
 import { withoutAbsent } from "./simplify.ts";
 import { broadcastShape, channelsOf, imageShape, sameShape, type Traced } from "./traced.ts";
 import type { ComputeType, WeightRequest } from "./weight-request.ts";
@@ -348,7 +350,8 @@ class Lowering {
     const [values, traced] = b.bias && !a.bias ? [[1, 0] as const, [b, a] as const] : [[0, 1] as const, [a, b] as const];
     const norm = this.#plan.normOfSum.get(output.id);
     const [x, skip] = [traced[0], this.#at(one(inputs[values[1]]))];
-    if (norm && this.#normFits(norm, x, skip)) return this.#sumWithNorm(norm, x, skip, (this.#plan.uses.get(output.id) ?? 0) > 1);
+    if (norm && normFits(this.#ops, norm, x, skip))
+      return this.#sumWithNorm(norm, x, skip, (this.#plan.uses.get(output.id) ?? 0) > 1);
     if (x.bias && sameShape(x, skip) && x.shape.length > 2) {
       const rows = [x.shape[0] ?? 1, x.shape.slice(1, -1).reduce((product, size) => product * size, 1), channelsOf(x)];
       const [flat, flatSkip] = [this.#reshape(x, rows).name, this.#reshape(skip, rows).name];
@@ -358,59 +361,12 @@ class Lowering {
     return this.#binary("Add", this.#at(one(inputs[values[0]])), skip);
   }
 
-  #normFits(norm: NormNode, x: Traced, skip: Traced): boolean {
-    if (norm.op === "layerNorm") return sameShape(x, skip) && x.shape.length === 3;
-    const [n, h, w, c] = x.shape;
-    if (x.shape.length !== 4 || h === undefined || c === undefined) return false;
-    const spread =
-      skip.shape.length === 4 && skip.shape[0] === n && skip.shape[1] === 1 && skip.shape[2] === 1 && skip.shape[3] === c;
-    return (sameShape(x, skip) || (spread && w !== undefined)) && this.#ops.groupNormFits(c, norm.attributes.groups);
-  }
-
   /** The sum's value, or undefined where the norm alone wants it. */
   #sumWithNorm(norm: NormNode, x: Traced, skip: Traced, wantsSum: boolean): Traced | undefined {
-    const bias = x.bias ? this.weights.vector(x.bias) : undefined;
-    const { normed, sum } =
-      norm.op === "groupNorm"
-        ? this.#skipGroupNorm(norm, x, skip, bias, wantsSum)
-        : this.#skipLayerNorm(norm, x, skip, bias, wantsSum);
+    const parts = { writer: this.writer, weights: this.weights, ops: this.#ops };
+    const { normed, sum } = writeNormOfSum(parts, norm, x, skip, wantsSum);
     this.#values.set(norm.output.id, { name: normed, shape: x.shape });
     return wantsSum ? { name: sum, shape: x.shape } : undefined;
-  }
-
-  #skipGroupNorm(
-    norm: NodeOf<"groupNorm">,
-    x: Traced,
-    skip: Traced,
-    bias: string | undefined,
-    wantsSum: boolean,
-  ): { normed: string; sum: string } {
-    const [, gamma, beta] = three(norm.inputs);
-    const inputs = {
-      x: x.name,
-      gamma: this.weights.float32Vector(gamma),
-      beta: this.weights.float32Vector(beta),
-      skip: skip.name,
-      bias,
-    };
-    return this.#ops.skipGroupNorm(inputs, imageShape(x), norm.attributes, wantsSum);
-  }
-
-  #skipLayerNorm(
-    norm: NodeOf<"layerNorm">,
-    x: Traced,
-    skip: Traced,
-    bias: string | undefined,
-    wantsSum: boolean,
-  ): { normed: string; sum: string } {
-    const [, gamma, beta] = three(norm.inputs);
-    const inputs = [x.name, skip.name, this.weights.vector(gamma), this.weights.vector(beta)];
-    if (bias !== undefined) inputs.push(bias);
-    const attributes = { epsilon: { float: norm.attributes.epsilon } };
-    // Its outputs: the norm, the mean, the inverse deviation, the sum.
-    const outputs = wantsSum ? [true, false, false, true] : [true];
-    const [normed = "", , , sum = ""] = this.writer.node("SkipLayerNormalization", inputs, attributes, CONTRIB_DOMAIN, outputs);
-    return { normed, sum };
   }
 }
 
@@ -419,13 +375,4 @@ function convolvedShape(x: Traced, out: number, kernel: readonly [number, number
   const [top, left, bottom, right] = padding;
   const along = (size: number, window: number): number => Math.floor((size - window) / stride) + 1;
   return [n, along(h + top + bottom, kernel[0]), along(w + left + right, kernel[1]), out];
-}
-
-function one(value: Value | undefined): Value {
-  if (!value) throw new Error("an op lacks an input");
-  return value;
-}
-
-function three(values: readonly Value[]): readonly [Value, Value, Value] {
-  return [one(values[0]), one(values[1]), one(values[2])];
 }
