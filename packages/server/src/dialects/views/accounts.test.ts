@@ -86,7 +86,9 @@ describe("accounts", () => {
     const settings = { KILN_LISTEN: "127.0.0.1:0=views" };
     const email = "dora@example.org";
     try {
-      const first = await startServer(loadSettings({ ...settings, KILN_ENGINE: "test", KILN_DATA_DIR: dataDir }, dataDir), { log });
+      const first = await startServer(loadSettings({ ...settings, KILN_ENGINE: "test", KILN_DATA_DIR: dataDir }, dataDir), {
+        log,
+      });
       const login = async (at: RunningServer, password: string) => {
         const body = JSON.stringify({ email, password });
         const headers = { "content-type": "application/json" };
@@ -107,7 +109,9 @@ describe("accounts", () => {
       } finally {
         await first.close();
       }
-      const second = await startServer(loadSettings({ ...settings, KILN_ENGINE: "test", KILN_DATA_DIR: dataDir }, dataDir), { log });
+      const second = await startServer(loadSettings({ ...settings, KILN_ENGINE: "test", KILN_DATA_DIR: dataDir }, dataDir), {
+        log,
+      });
       try {
         expect(await login(second, "a long password")).toBe(429);
       } finally {

@@ -62,8 +62,7 @@ export class Accounts {
   /** Raises AccountError for a wrong address or password, in the same words and time. */
   async login(email: string, password: string): Promise<User> {
     const owner = email.toLowerCase();
-    if (!(await this.#attempts.begin(owner)))
-      throw new AccountError(429, "Too many wrong passwords; try again in 15 minutes.");
+    if (!(await this.#attempts.begin(owner))) throw new AccountError(429, "Too many wrong passwords; try again in 15 minutes.");
     const found = await this.#first(owner);
     const stored = found && userData.parse(found.data).password;
     if (!(await passwordFits(password, stored)) || !found) throw new AccountError(401, "Invalid credentials");
