@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
+import { startPostgres } from "../testing/servers.ts";
 import { openDatabase } from "./database.ts";
 
 const folders: string[] = [];
@@ -73,4 +74,15 @@ test("rows that come and go leave no room behind", async () => {
   await comeAndGo();
   expect(await size()).toBe(0);
   await database.close();
+});
+
+test("a PostgreSQL that is starting up is waited for", async ({ skip }) => {
+  const postgres = await startPostgres();
+  if (!postgres) return skip("PostgreSQL is not installed here");
+  postgres.kill();
+  await postgres.restart(); // it listens, and reads its log
+  const database = await openDatabase({ url: postgres.url, dataDir: "" });
+  expect(await database.records.selectFrom("keys").select("id").execute()).toEqual([]);
+  await database.close();
+  await postgres.stop();
 });

@@ -1,6 +1,8 @@
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Kysely, Migrator, PostgresDialect, sql } from "kysely";
 import type pg from "pg";
+import { codeOf } from "../errors.ts";
 import { EmbeddedPool } from "./embedded-pool.ts";
 import { type FolderLock, lockFolder } from "./folder-lock.ts";
 import { MIGRATIONS } from "./migrations.ts";
@@ -26,6 +28,7 @@ const POOL_SIZE = 10;
 export async function openDatabase(options: { url?: string | undefined; dataDir: string }): Promise<Database> {
   const database = options.url ? await openPostgres(options.url) : await openEmbedded(join(options.dataDir, "database"));
   try {
+    await untilStarted(database.records);
     await migrate(database.records);
   } catch (error) {
     await database.close().catch(() => {});
@@ -86,6 +89,26 @@ async function openPostgres(url: string): Promise<Database> {
 
 function recordsOver(pool: unknown): Kysely<RecordsSchema> {
   return new Kysely<RecordsSchema>({ dialect: new PostgresDialect({ pool: pool as pg.Pool }) }).withSchema("kiln");
+}
+
+/** PostgreSQL's code for "the database system is starting up": after a crash it reads its log first. */
+const STARTING = "57P03";
+const STARTING_PAUSE_MILLISECONDS = 250;
+/** Recovery that takes longer is worth a look by the operator, who sees the error then. */
+const STARTING_SECONDS = 60;
+
+/** Waits for a server that says that it is starting; what is not there at all is an error at once. */
+async function untilStarted(records: Kysely<RecordsSchema>): Promise<void> {
+  const giveUp = performance.now() + STARTING_SECONDS * 1000;
+  for (;;) {
+    try {
+      await sql`SELECT 1`.execute(records);
+      return;
+    } catch (error) {
+      if (codeOf(error) !== STARTING || performance.now() > giveUp) throw error;
+      await sleep(STARTING_PAUSE_MILLISECONDS);
+    }
+  }
 }
 
 /** Spells "kiln": processes that start at the same moment bring the tables up to date one after the other. */
