@@ -13,6 +13,7 @@ const backend = {
   kiln: () => onnxBackend({ threads, weights: "mapped" }),
   resident: () => onnxBackend({ threads, weights: "resident" }),
   openvino: () => chooseBackend({ device: "openvino", threads }).backend,
+  "openvino-float32": () => chooseBackend({ device: "openvino", precision: "float32", threads }).backend,
 }[engine]();
 const marks = {};
 
