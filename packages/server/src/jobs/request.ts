@@ -62,8 +62,8 @@ const hires = z.object({
   upscaler: name.default("lanczos"),
   strength: z.number().min(0).max(1).default(0.35),
   steps: z.int().min(1).max(limits.MAX_STEPS).optional(),
-  /** Who draws the second time: the model, or the refiner alone, whose own mode then does not count. */
-  by: z.enum(["base", "refiner"]).default("base"),
+  /** Who draws the second time: the model (left out too), or the refiner alone, whose own mode then does not count. */
+  by: z.enum(["base", "refiner"]).optional(),
 });
 
 /** The part of a storage key that a request may choose: plain path segments, no dots at their start. */
