@@ -31,6 +31,9 @@ export interface GraphInput {
   readonly value: Value;
 }
 
+/** QuickGelu's factor (Hendrycks and Gimpel, arXiv 1606.08415, section 2). */
+export const QUICK_GELU_ALPHA = 1.702;
+
 /** The op vocabulary: each op's attributes. What the inputs are stands beside it, in order. */
 export interface Ops {
   /** () A tensor of the checkpoint, read in place. `shape` may regroup the stored shape (same elements, same order). */
@@ -51,6 +54,7 @@ export interface Ops {
   geglu: Record<string, never>;
   silu: Record<string, never>;
   gelu: Record<string, never>;
+  /** x sigmoid(QUICK_GELU_ALPHA x). */
   quickGelu: Record<string, never>;
   relu: Record<string, never>;
   tanh: Record<string, never>;

@@ -1,4 +1,5 @@
 import type { Graph, Node, NodeOf, Value } from "../../graph/graph.ts";
+import { usesOf } from "../../graph/uses.ts";
 
 /** A normalisation of a sum, computed in one kernel with it. */
 export type NormNode = NodeOf<"groupNorm"> | NodeOf<"layerNorm">;
@@ -18,17 +19,13 @@ export interface FusionPlan {
  * those, BiasSplitGelu and BiasAdd. Whether sizes fit is seen when they are lowered.
  */
 export function planFusions(graph: Graph): FusionPlan {
-  const users = new Map<number, Node[]>();
-  const uses = new Map<number, number>();
-  const producers = new Map<number, Node>();
+  const { producers, counts: uses } = usesOf(graph);
+  /** The first norm of each value. */
+  const norms = new Map<number, NormNode>();
   for (const node of graph.nodes) {
-    producers.set(node.output.id, node);
-    for (const { id } of node.inputs) {
-      users.set(id, [...(users.get(id) ?? []), node]);
-      uses.set(id, (uses.get(id) ?? 0) + 1);
-    }
+    const normed = isNorm(node) ? node.inputs[0]?.id : undefined;
+    if (isNorm(node) && normed !== undefined && !norms.has(normed)) norms.set(normed, node);
   }
-  for (const { id } of graph.outputs.values()) uses.set(id, (uses.get(id) ?? 0) + 1);
 
   /** The linear layer or convolution whose bias can be added with `value`, seen through reshapes that nothing else uses. */
   const held = (value: Value): number | undefined => {
@@ -47,13 +44,13 @@ export function planFusions(graph: Graph): FusionPlan {
       if (product !== undefined) heldBiases.add(product);
     }
     if (node.op === "add") {
-      const norm = (users.get(node.output.id) ?? []).find((user): user is NormNode => isNormOf(user, node.output));
+      const norm = norms.get(node.output.id);
       if (norm) normOfSum.set(node.output.id, norm);
     }
   }
   return { heldBiases, normOfSum, uses };
 }
 
-function isNormOf(node: Node, value: Value): node is NormNode {
-  return (node.op === "groupNorm" || node.op === "layerNorm") && node.inputs[0]?.id === value.id;
+function isNorm(node: Node): node is NormNode {
+  return node.op === "groupNorm" || node.op === "layerNorm";
 }

@@ -1,11 +1,20 @@
-import type { Graph, GraphInput, Node, NodeOf, OpName, Ops, Value } from "../../graph/graph.ts";
-import { CONTRIB_DOMAIN, ModelWriter } from "../onnx/model-proto.ts";
+import {
+  type Graph,
+  type GraphInput,
+  type Node,
+  type NodeOf,
+  type OpName,
+  type Ops,
+  QUICK_GELU_ALPHA,
+  type Value,
+} from "../../graph/graph.ts";
+import { CONTRIB_DOMAIN, DATA_TYPE, ModelWriter } from "../onnx/model-proto.ts";
+import { one, three } from "../operands.ts";
 import { channelsFirst, channelsLast, decomposedGroupNorm, decomposedSplitGelu, silu } from "./decomposed-ops.ts";
 import { numberBytes } from "./float16.ts";
 import { type FusionPlan, type NormNode, planFusions } from "./fusions.ts";
 import type { GroupNormAttributes, KernelOps, KernelOpsMaker } from "./kernel-ops.ts";
 import { normFits, writeNormOfSum } from "./norm-of-sum.ts";
-import { one, three } from "./operands.ts";
 import { withoutAbsent } from "./simplify.ts";
 import { broadcastShape, channelsOf, imageShape, sameShape, type Traced } from "./traced.ts";
 import type { ComputeType, WeightRequest } from "./weight-request.ts";
@@ -35,12 +44,6 @@ export interface LoweringOptions {
   readonly type: ComputeType;
   readonly ops: KernelOpsMaker;
 }
-
-/** QuickGelu is x sigmoid(alpha x) (Hendrycks and Gimpel, arXiv 1606.08415). */
-const QUICK_GELU_ALPHA = 1.702;
-
-/** TensorProto.DataType. */
-const ELEMENT = { float32: 1, float16: 10 } as const;
 
 /**
  * Writes a graph as an ONNX model for one set of sizes: images channels last from end to end, so that tokens and pixels lie alike
@@ -133,7 +136,7 @@ class Lowering {
   }
 
   #cast(name: string, from: ComputeType, to: ComputeType): string {
-    return from === to ? name : this.writer.op("Cast", [name], { to: ELEMENT[to] });
+    return from === to ? name : this.writer.op("Cast", [name], { to: DATA_TYPE[to] });
   }
 
   readonly #rules: Rules = {

@@ -1,8 +1,8 @@
 import type { NodeOf } from "../../graph/graph.ts";
 import { CONTRIB_DOMAIN, type ModelWriter } from "../onnx/model-proto.ts";
+import { three } from "../operands.ts";
 import type { NormNode } from "./fusions.ts";
 import type { KernelOps } from "./kernel-ops.ts";
-import { three } from "./operands.ts";
 import { imageShape, sameShape, type Traced } from "./traced.ts";
 import type { WeightWriter } from "./weight-writer.ts";
 

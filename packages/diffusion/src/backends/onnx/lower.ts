@@ -1,4 +1,4 @@
-import type { Graph, Node, NodeOf, OpName, Value } from "../../graph/graph.ts";
+import { type Graph, type Node, type NodeOf, type OpName, QUICK_GELU_ALPHA, type Value } from "../../graph/graph.ts";
 import { attentionAsProducts } from "./attention-products.ts";
 import { CPU_DIALECT, type OnnxDialect } from "./dialect.ts";
 import { CONTRIB_DOMAIN, DATA_TYPE, ModelWriter } from "./model-proto.ts";
@@ -10,8 +10,7 @@ export interface LoweredGraph {
   readonly weightBytes: number;
 }
 
-/** x sigmoid(alpha x): QuickGelu's alpha (Hendrycks and Gimpel, arXiv 1606.08415); with 1 it is SiLU. */
-const QUICK_GELU_ALPHA = 1.702;
+/** SiLU is x sigmoid(alpha x) with this alpha; QuickGelu is it with another. */
 const SILU_ALPHA = 1;
 /** Height and width of an image [N, C, H, W]. */
 const PICTURE_AXES = { axes: [2, 3] } as const;

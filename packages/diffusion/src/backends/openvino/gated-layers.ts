@@ -1,4 +1,5 @@
 import type { Graph, Node, NodeOf, Value } from "../../graph/graph.ts";
+import { usesOf } from "../../graph/uses.ts";
 
 /** A linear layer whose only reader is a `geglu`, with weights that lie in a file in the order in which they can be cut in two. */
 export interface GatedLayer {
@@ -16,14 +17,8 @@ export interface GatedLayers {
 
 /** Finds the feed-forward layers of a graph (GEGLU, Shazeer, arXiv 2002.05202) that can be computed as two halves. */
 export function findGatedLayers(graph: Graph): GatedLayers {
-  const producers = new Map(graph.nodes.map((node) => [node.output.id, node]));
-  const readers = new Map<number, number>();
-  for (const { id } of graph.nodes.flatMap(({ inputs }) => inputs)) readers.set(id, (readers.get(id) ?? 0) + 1);
-  for (const { id } of graph.outputs.values()) readers.set(id, (readers.get(id) ?? 0) + 1);
-  const readOnce = (value: Value | undefined) => {
-    const node = value && producers.get(value.id);
-    return value && readers.get(value.id) === 1 ? node : undefined;
-  };
+  const { producers, counts } = usesOf(graph);
+  const readOnce = (value: Value | undefined) => (value && counts.get(value.id) === 1 ? producers.get(value.id) : undefined);
 
   const layers = new Map<Node, GatedLayer>();
   const deferred = new Set<Node>();

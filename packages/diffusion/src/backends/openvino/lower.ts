@@ -1,6 +1,7 @@
 import { statSync } from "node:fs";
 import type { StorageType, TensorView } from "../../checkpoint/tensor-view.ts";
-import type { Graph, GraphInput, Node, NodeOf, OpName } from "../../graph/graph.ts";
+import { type Graph, type GraphInput, type Node, type NodeOf, type OpName, QUICK_GELU_ALPHA } from "../../graph/graph.ts";
+import { one } from "../operands.ts";
 import { dynamicConvolution } from "./dynamic-convolution.ts";
 import { findGatedLayers, type GatedLayer } from "./gated-layers.ts";
 import { type ElementType, IrWriter, type Port } from "./ir-writer.ts";
@@ -27,9 +28,6 @@ const ELEMENT: Readonly<Record<StorageType, ElementType>> = {
   uint8: "u8",
   bool: "boolean",
 };
-
-/** QuickGelu is x sigmoid(alpha x) (Hendrycks and Gimpel, arXiv 1606.08415); with 1 it is SiLU. */
-const QUICK_GELU_ALPHA = 1.702;
 
 /**
  * Writes a graph as OpenVINO's IR, channels first, in float32 with weights marked as stored narrow: the plugin's precision hint
@@ -264,11 +262,6 @@ class Lowering {
     };
     return this.writer.op("Interpolate", "opset11", ports(x, target, this.writer.ints([2, 3])), attributes);
   }
-}
-
-function one(port: Port | undefined): Port {
-  if (!port) throw new Error("an op lacks an input");
-  return port;
 }
 
 function ports(...given: readonly (Port | undefined)[]): Port[] {
