@@ -1,4 +1,4 @@
-export { callService, type KeyAdmin, openKeyAdmin, runningService } from "./auth/key-admin.ts";
+export { type KeyAdmin, openKeyAdmin } from "./auth/key-admin.ts";
 export type { KeyView } from "./auth/keys.ts";
 export { closeOnSignals } from "./close-on-signals.ts";
 export { type Check, type Diagnosis, runDoctor } from "./doctor/doctor.ts";
@@ -13,6 +13,7 @@ export { PullError } from "./models/pull/pull-error.ts";
 export { isInside, Receipts } from "./models/pull/receipts.ts";
 export { formatSource, type PullSource, parseSource } from "./models/pull/source.ts";
 export { type RunningServer, type StartOptions, startServer } from "./server.ts";
+export { callAt, callService, runningService } from "./service-client.ts";
 export { describeSettings, type SettingDescription } from "./settings/describe.ts";
 export { loadSettings, SettingsError } from "./settings/load.ts";
 export { SETTINGS, type SettingName, type Settings } from "./settings/schema.ts";

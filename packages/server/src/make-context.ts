@@ -16,6 +16,7 @@ import { Documents } from "./records/documents.ts";
 import { LoginAttempts } from "./records/login-attempts.ts";
 import { sharedSecret } from "./records/secrets.ts";
 import { Usage } from "./records/usage.ts";
+import { WebhookRecords } from "./records/webhook-records.ts";
 
 /** What every route works with, and the gateway's own work beside the routes. */
 export async function makeContext(
@@ -81,7 +82,13 @@ export async function makeContext(
     await (foundation.backend.kind === "embedded" ? maintenance.rebuild() : maintenance.reconcile());
     maintenance.start();
     closers.push(() => maintenance.stop());
-    const telling = new WebhookOutbox({ store, jobs, bus, allowPrivate: settings.KILN_WEBHOOK_PRIVATE, log });
+    const telling = new WebhookOutbox({
+      records: new WebhookRecords(database.records),
+      jobs,
+      bus,
+      allowPrivate: settings.KILN_WEBHOOK_PRIVATE,
+      log,
+    });
     telling.start();
     closers.push(() => telling.stop());
     outbox = telling;

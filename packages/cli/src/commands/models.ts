@@ -140,14 +140,12 @@ function deleteCommand(): Command {
 
 /** A service that runs here looks again at what is installed. One that needs a key finds out by KILN_API_KEY or at its next start. */
 async function tellService(settings: Settings): Promise<void> {
-  const { runningService } = await import("@kiln/server");
+  const { callAt, runningService } = await import("@kiln/server");
   const url = await runningService(settings).catch(() => undefined);
   if (url === undefined) return;
-  const key = process.env.KILN_API_KEY;
-  const headers: Record<string, string> = key === undefined ? {} : { authorization: `Bearer ${key}` };
-  const response = await fetch(`${url}/v1/models/refresh`, { method: "POST", headers }).catch(() => undefined);
-  if (response?.ok !== true)
+  await callAt(url, process.env.KILN_API_KEY, "POST", "/v1/models/refresh").catch(() => {
     process.stderr.write(`The service at ${url} does not know of it yet: send POST /v1/models/refresh with an admin's key.\n`);
+  });
 }
 
 class PullView {

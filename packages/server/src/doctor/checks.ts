@@ -4,12 +4,12 @@ import { createServer } from "node:net";
 import { availableParallelism, cpus, freemem, totalmem } from "node:os";
 import { join } from "node:path";
 import { chooseBackend, DEVICES, findWebGpu, PRECISIONS } from "@kiln/diffusion";
-import { answersAsKiln, runningService } from "../auth/key-admin.ts";
 import { devicesOf } from "../engine/start-engine.ts";
 import { codeOf, messageOf } from "../errors.ts";
 import { openBackend } from "../open-backend.ts";
 import { openQueue } from "../queue/bull-queue.ts";
 import { type Database, openDatabase } from "../records/database.ts";
+import { answersAsKiln, runningService } from "../service-client.ts";
 import type { Settings } from "../settings/schema.ts";
 import { openStorage } from "../storage/open-storage.ts";
 

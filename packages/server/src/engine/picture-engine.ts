@@ -22,6 +22,21 @@ export interface EngineJob {
   pictures: { image: Uint8Array | undefined; mask: Uint8Array | undefined; controls: Uint8Array[] };
 }
 
+/** A job whose request names no files but its checkpoint, and no pictures. */
+export function plainJob({ id, request, checkpoint }: Pick<EngineJob, "id" | "request" | "checkpoint">): EngineJob {
+  return {
+    id,
+    request,
+    checkpoint,
+    vae: undefined,
+    embeddings: [],
+    refiner: undefined,
+    controlnets: [],
+    loras: [],
+    pictures: { image: undefined, mask: undefined, controls: [] },
+  };
+}
+
 export type EnginePhase = "loading" | "encoding" | "denoising" | "decoding";
 
 /** A picture as it is drawn: RGB, row by row. */

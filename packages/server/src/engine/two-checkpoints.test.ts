@@ -7,7 +7,7 @@ import { describeModel } from "../models/describe.ts";
 import type { ModelInfo } from "../models/model.ts";
 import { REFERENCE_FOLDER } from "../testing/model-folders.ts";
 import { openDiffusionEngine } from "./diffusion-engine.ts";
-import type { EngineJob, PictureEngine } from "./picture-engine.ts";
+import { type EngineJob, type PictureEngine, plainJob } from "./picture-engine.ts";
 
 const CHECKPOINTS = ["tiny-xl", "tiny-sd15"];
 
@@ -47,17 +47,8 @@ describe.skipIf(!REFERENCE_FOLDER)("two checkpoints in one engine", () => {
       steps,
       preview: false,
     });
-    return {
-      id: `job-${id}`,
-      request: completeRequest(asked, catalogue, { loras: [], metadata: false }),
-      checkpoint: { id, path },
-      vae: undefined,
-      embeddings: [],
-      refiner: undefined,
-      controlnets: [],
-      loras: [],
-      pictures: { image: undefined, mask: undefined, controls: [] },
-    };
+    const request = completeRequest(asked, catalogue, { loras: [], metadata: false });
+    return plainJob({ id: `job-${id}`, request, checkpoint: { id, path } });
   }
 
   /** Draws with both at once; says which model each step was made with, and the most that the engine held. */

@@ -12,6 +12,7 @@ import { Batcher } from "./batcher.ts";
 import { completeRequest, type OperatorDefaults } from "./complete.ts";
 import { FairShare } from "./fair-share.ts";
 import { newId } from "./ids.ts";
+import { JobNews } from "./job-news.ts";
 import { isFinished, type JobView, viewJob } from "./job-view.ts";
 import { MAX_BATCH_REQUESTS } from "./limits.ts";
 import { parseOrRefuse } from "./parse.ts";
@@ -49,9 +50,6 @@ export interface JobServiceParts {
   onAccepted(job: NewJob): void;
 }
 
-/** Jobs that run at once in all workers of an installation are fewer. */
-const MAX_PROGRESS = 10_000;
-
 /** A job with the pictures it made. */
 export interface JobWithImages {
   row: JobRow;
@@ -62,9 +60,7 @@ export interface JobWithImages {
 export class JobService {
   readonly #parts: JobServiceParts;
   readonly #fair = new FairShare(MAX_FAIR_TAG);
-  readonly #progress = new Map<string, JobProgress>();
-  readonly #waiters = new Map<string, Set<() => void>>();
-  readonly #unsubscribe: () => void;
+  readonly #news: JobNews;
   readonly #records: Batcher<NewJob, BornJob>;
   readonly #places: Batcher<QueueEntry, true>;
   #waiting = 0;
@@ -79,10 +75,7 @@ export class JobService {
       await parts.queue.add(entries);
       return entries.map(() => true as const);
     }, MAX_BATCH_REQUESTS);
-    this.#unsubscribe = parts.bus.subscribe((event) => {
-      if (event.type === "progress") this.#keepProgress(event.job, event.progress);
-      if (event.type === "job") for (const wake of [...(this.#waiters.get(event.job) ?? [])]) wake();
-    });
+    this.#news = new JobNews(parts.bus);
   }
 
   /** Goes on from the records of an earlier process. */
@@ -159,7 +152,7 @@ export class JobService {
   async get(id: string, caller: Caller): Promise<JobView> {
     const { row, images } = await this.read(id, caller);
     const position = row.status === "queued" ? await this.#parts.store.positionOf(row) : undefined;
-    return viewJob(row, images, { progress: this.#progress.get(id), position });
+    return viewJob(row, images, { progress: this.#news.progressOf(id), position });
   }
 
   /** A job's record and pictures, for faces that show them in their own way. Raises `not_found`. */
@@ -178,14 +171,14 @@ export class JobService {
       viewJob(
         row,
         images.filter((image) => image.job_id === row.id),
-        { progress: this.#progress.get(row.id) },
+        { progress: this.#news.progressOf(row.id) },
       ),
     );
   }
 
   /** The latest progress of a running job. */
   progressOf(id: string): JobProgress | undefined {
-    return this.#progress.get(id);
+    return this.#news.progressOf(id);
   }
 
   /** Ends a waiting job at once and a running one at its next step. A finished one stays as it is. */
@@ -207,7 +200,7 @@ export class JobService {
       await this.#parts.storage.delete(image.key);
       await this.#parts.storage.delete(image.thumbnail_key);
     }
-    this.#progress.delete(id);
+    this.#news.forget(id);
     return viewJob(row, []);
   }
 
@@ -226,7 +219,7 @@ export class JobService {
   async wait(id: string, caller: Caller, signal?: AbortSignal): Promise<JobWithImages> {
     for (;;) {
       // Subscribed before the look at the record, so that no end falls between the two.
-      const change = this.#nextChange(id, signal);
+      const change = this.#news.nextChange(id, signal);
       try {
         const found = await this.read(id, caller);
         if (isFinished(found.row.status)) return found;
@@ -265,19 +258,11 @@ export class JobService {
 
   /** Nothing is kept for jobs that have ended. */
   forget(id: string): void {
-    this.#progress.delete(id);
+    this.#news.forget(id);
   }
 
   close(): void {
-    this.#unsubscribe();
-  }
-
-  /** Ends are told by the workers, whose news can be lost; so the oldest progress goes when there is too much. */
-  #keepProgress(id: string, progress: JobProgress): void {
-    this.#progress.delete(id);
-    this.#progress.set(id, progress);
-    const [oldest] = this.#progress.keys();
-    if (this.#progress.size > MAX_PROGRESS && oldest !== undefined) this.#progress.delete(oldest);
+    this.#news.close();
   }
 
   async #admit(requests: readonly GenerationRequest[], caller: Caller): Promise<void> {
@@ -353,28 +338,6 @@ export class JobService {
     const jobs: JobView[] = [];
     for (const id of found.job_ids) jobs.push(await this.get(id, caller));
     return jobs;
-  }
-
-  #nextChange(id: string, signal: AbortSignal | undefined): { promise: Promise<void>; stop(): void } {
-    let stop = () => {};
-    const promise = new Promise<void>((resolve, reject) => {
-      const waiters = this.#waiters.get(id) ?? new Set();
-      this.#waiters.set(id, waiters);
-      const abort = () => reject(signal?.reason instanceof Error ? signal.reason : new Error("The caller went away."));
-      // News can be lost between processes; the record cannot.
-      const timer = setTimeout(resolve, 2000);
-      stop = () => {
-        clearTimeout(timer);
-        signal?.removeEventListener("abort", abort);
-        waiters.delete(resolve);
-        if (waiters.size === 0) this.#waiters.delete(id);
-      };
-      waiters.add(resolve);
-      if (signal?.aborted) abort();
-      signal?.addEventListener("abort", abort);
-    });
-    promise.catch(() => {});
-    return { promise, stop };
   }
 }
 

@@ -2,12 +2,12 @@ import type { Logger } from "pino";
 import { LOCAL_CALLER } from "../auth/caller.ts";
 import { messageOf } from "../errors.ts";
 import type { EventBus } from "../events/bus.ts";
-import type { DueWebhook, JobStore } from "../records/job-store.ts";
+import type { DueWebhook, WebhookRecords } from "../records/webhook-records.ts";
 import type { JobService } from "./job-service.ts";
 import { AddressRefused, sendWebhook } from "./webhooks.ts";
 
 export interface OutboxParts {
-  store: JobStore;
+  records: WebhookRecords;
   jobs: JobService;
   bus: EventBus;
   /** Whether private addresses may be called. */
@@ -76,22 +76,22 @@ export class WebhookOutbox {
   async #work(): Promise<void> {
     while (this.#again && !this.#stopped) {
       this.#again = false;
-      const due = await this.#parts.store.takeDueWebhooks(AT_ONCE, LEASE_SECONDS);
+      const due = await this.#parts.records.takeDue(AT_ONCE, LEASE_SECONDS);
       await Promise.all(due.map((each) => this.#tell(each)));
       if (due.length === AT_ONCE) this.#again = true;
     }
   }
 
   async #tell({ id, webhook, tries }: DueWebhook): Promise<void> {
-    const { store, jobs, allowPrivate, log } = this.#parts;
+    const { records, jobs, allowPrivate, log } = this.#parts;
     this.#expected.delete(id);
     try {
       await sendWebhook(await jobs.get(id, LOCAL_CALLER), webhook, allowPrivate);
-      await store.putOffWebhook(id, undefined);
+      await records.putOff(id, undefined);
     } catch (error) {
       const pause = error instanceof AddressRefused ? undefined : PAUSES_SECONDS[tries - 1];
       log.warn({ job: id, reason: messageOf(error), again: pause !== undefined }, "a webhook was not taken");
-      await store.putOffWebhook(id, pause);
+      await records.putOff(id, pause);
     }
   }
 }

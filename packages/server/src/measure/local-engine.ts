@@ -1,4 +1,4 @@
-import type { ModelFiles } from "../engine/picture-engine.ts";
+import { type ModelFiles, plainJob } from "../engine/picture-engine.ts";
 import type { EncodedPicture, EngineAbout } from "../engine/protocol.ts";
 import { EngineSupervisor } from "../engine/supervisor.ts";
 import { completeRequest } from "../jobs/complete.ts";
@@ -62,17 +62,7 @@ export class LocalEngine {
     let lastStep = 0;
     const stepSeconds: number[] = [];
     const pictures = await this.#supervisor.run(
-      {
-        id: newId("job"),
-        request,
-        checkpoint: { id, path },
-        vae: undefined,
-        embeddings: [],
-        refiner: undefined,
-        controlnets: [],
-        loras: [],
-        pictures: { image: undefined, mask: undefined, controls: [] },
-      },
+      plainJob({ id: newId("job"), request, checkpoint: { id, path } }),
       new AbortController().signal,
       (news) => {
         if (news.type !== "progress" || news.phase !== "denoising") return;

@@ -36,14 +36,6 @@ export interface JobFilter {
   limit: number;
 }
 
-/** The end of a job that somebody wants to be told. */
-export interface DueWebhook {
-  id: string;
-  webhook: { url: string; secret?: string | undefined };
-  /** With the one that is due. */
-  tries: number;
-}
-
 export interface FinishedJob {
   images: Omit<ImageRow, "job_id">[];
   timings: JobTimings;
@@ -330,41 +322,6 @@ export class JobStore {
       .limit(limit)
       .execute();
     return rows.map((row) => row.id);
-  }
-
-  /**
-   * Takes the ended jobs whose webhooks are due, for as long as the lease: no other process tells them meanwhile, and
-   * when this one dies they are due again.
-   */
-  async takeDueWebhooks(limit: number, leaseSeconds: number): Promise<DueWebhook[]> {
-    const rows = await this.#db
-      .updateTable("jobs")
-      .set((eb) => ({
-        webhook_at: sql<Date>`now() + make_interval(secs => ${leaseSeconds})`,
-        webhook_tries: eb("webhook_tries", "+", 1),
-      }))
-      .where("id", "in", (eb) =>
-        eb
-          .selectFrom("jobs")
-          .select("id")
-          .where("webhook_at", "<=", sql<Date>`now()`)
-          .where("status", "in", ["completed", "failed", "cancelled"])
-          .orderBy("webhook_at")
-          .limit(limit)
-          .forUpdate()
-          .skipLocked(),
-      )
-      .returning(["id", "request", "webhook_tries"])
-      .execute();
-    return rows.flatMap(({ id, request: { webhook }, webhook_tries }) =>
-      webhook ? [{ id, webhook, tries: webhook_tries }] : [],
-    );
-  }
-
-  /** The next try's pause; undefined: the webhook was taken, or is given up. */
-  async putOffWebhook(id: string, seconds: number | undefined): Promise<void> {
-    const next = seconds === undefined ? null : sql<Date>`now() + make_interval(secs => ${seconds})`;
-    await this.#db.updateTable("jobs").set({ webhook_at: next }).where("id", "=", id).execute();
   }
 
   async countWaiting(): Promise<number> {
