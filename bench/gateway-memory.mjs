@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { percentile } from "./percentile.mjs";
 
 const { values } = parseArgs({
   options: { jobs: { type: "string", default: "10000" }, together: { type: "string", default: "32" } },
@@ -51,7 +52,7 @@ try {
   await Promise.all(Array.from({ length: together }, client));
   const seconds = (performance.now() - started) / 1000;
   const half = Math.floor(measured.length / 2);
-  const growth = median(measured.slice(half)) / median(measured.slice(0, half)) - 1;
+  const growth = percentile(measured.slice(half), 0.5) / percentile(measured.slice(0, half), 0.5) - 1;
   console.log(`${Math.round(jobs / seconds)} jobs a second; the second half grew by ${(growth * 100).toFixed(1)}%`);
   process.exitCode = growth > GROWTH ? 1 : 0;
 } finally {
@@ -91,6 +92,3 @@ async function freePort() {
 }
 
 /** Of an even number the higher one in the middle. A single high measurement is garbage that was about to be collected. */
-function median(values) {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
-}

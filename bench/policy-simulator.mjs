@@ -12,6 +12,7 @@
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { chooseNext, holdLimits } from "../packages/server/dist/worker/policy.js";
+import { percentile } from "./percentile.mjs";
 
 const { values: options } = parseArgs({
   options: {
@@ -203,11 +204,6 @@ function scenarios() {
     "bursts of 20, 60 %": poisson({ load: 0.6, count: 2000, burst: 20 }),
     "two checkpoints, 60 %": poisson({ load: 0.6, count: 2000, models: 2 }),
   };
-}
-
-function percentile(values, part) {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted.length === 0 ? Number.NaN : sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))];
 }
 
 function measure(policy, trace) {

@@ -8,38 +8,32 @@ It reads the single file, not the folder. SETTING is the type in memory, as the 
 import io
 import json
 import os
-import resource
 import sys
 import time
 
-START = float(os.environ["BENCH_START"])
+from measuring import PROMPT, THREADS, cpu, memory, since_start, timed
+
 file, part, size, calls, setting = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5]
 marks = {}
 # The library prints to the file descriptor, and the last line of standard output is the answer.
 answer = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)
 
-
-def cpu():
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
-
-
 from stable_diffusion_cpp import StableDiffusion  # noqa: E402
 
 model = StableDiffusion(
     model_path=file,
     wtype=setting.removeprefix("cpp-"),
-    n_threads=int(os.environ["BENCH_THREADS"]),
+    n_threads=THREADS,
     diffusion_flash_attn=True,
     verbose=False,
 )
-marks["ready"] = {"wall": time.time() - START, "cpu": cpu()}
+marks["ready"] = since_start()
 
 
 def draw(steps, guidance, callback=None):
     (image,) = model.generate_image(
-        prompt="a red house under a full moon",
+        prompt=PROMPT,
         width=size,
         height=size,
         sample_steps=steps,
@@ -51,27 +45,19 @@ def draw(steps, guidance, callback=None):
     image.save(io.BytesIO(), "PNG")
 
 
-def timed(call):
-    times = []
-    for _ in range(calls + 1):
-        wall, used = time.time(), cpu()
-        call()
-        times.append({"wall": time.time() - wall, "cpu": cpu() - used})
-    return times
-
-
 def step():
     """From one report of progress to the next: a step with guidance, which is two calls of the UNet here."""
     reports = []
     draw(calls + 2, 5.0, lambda *_: reports.append((time.time(), cpu())))
     reports = reports[-calls - 2 :]
-    return [{"wall": b[0] - a[0], "cpu": b[1] - a[1]} for a, b in zip(reports, reports[1:])]
+    times = [{"wall": b[0] - a[0], "cpu": b[1] - a[1]} for a, b in zip(reports, reports[1:])]
+    return {"first call": times[0], "calls": times[1:]}
 
 
-times = {"step": step, "picture": lambda: timed(lambda: draw(20, 5.0)), "fewsteps": lambda: timed(lambda: draw(4, 1.0))}[part]()
-marks["first call"], marks["calls"] = times[0], times[1:]
-with open("/proc/self/status") as status:
-    lines = dict(line.split(":", 1) for line in status)
-marks["peak"] = int(lines["VmHWM"].split()[0]) * 1024
-marks["anonymous"] = int(lines["RssAnon"].split()[0]) * 1024
-print(json.dumps(marks), file=answer, flush=True)
+parts = {
+    "step": step,
+    "picture": lambda: timed(lambda: draw(20, 5.0), calls),
+    "fewsteps": lambda: timed(lambda: draw(4, 1.0), calls),
+}
+marks.update(parts[part]())
+print(json.dumps(marks | memory()), file=answer, flush=True)

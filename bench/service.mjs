@@ -23,6 +23,7 @@ import WebSocket from "ws";
 import { findModels, LocalEngine } from "../packages/server/dist/measure/local-engine.js";
 import { loadSettings } from "../packages/server/dist/settings/load.js";
 import { startPostgres, startRedis } from "../packages/server/dist/testing/servers.js";
+import { percentile } from "./percentile.mjs";
 
 const { values: options } = parseArgs({
   options: {
@@ -151,11 +152,6 @@ async function atOnce(clients, count, work) {
     while (next < count) await work(next++);
   };
   await Promise.all(Array.from({ length: clients }, lane));
-}
-
-function percentile(values, part) {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))];
 }
 
 const milliseconds = (value) => `${value.toFixed(1)} ms`;
