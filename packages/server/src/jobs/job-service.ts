@@ -157,11 +157,10 @@ export class JobService {
 
   /** A job's record and pictures, for faces that show them in their own way. Raises `not_found`. */
   async read(id: string, caller: Caller): Promise<JobWithImages> {
-    const row = await this.#parts.store.get(id);
-    if (!row || (caller.role !== "admin" && row.owner !== caller.owner))
+    const found = await this.#parts.store.withImages(id);
+    if (!found || (caller.role !== "admin" && found.row.owner !== caller.owner))
       throw new ServiceError("not_found", `There is no job "${id.slice(0, 80)}".`);
-    // Pictures are recorded in the same moment as the end.
-    return { row, images: row.status === "completed" ? await this.#parts.store.imagesOf([id]) : [] };
+    return found;
   }
 
   async list(filter: Omit<JobFilter, "owner">, caller: Caller): Promise<JobView[]> {

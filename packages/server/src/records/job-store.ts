@@ -1,4 +1,5 @@
 import { type Kysely, type Selectable, sql } from "kysely";
+import { jsonArrayFrom } from "kysely/helpers/postgres";
 import type { ImagesTable, JobStatus, JobsTable, JobTimings, Priority, RecordsSchema } from "./schema.ts";
 
 export type JobRow = Selectable<JobsTable>;
@@ -89,6 +90,23 @@ export class JobStore {
 
   async get(id: string): Promise<JobRow | undefined> {
     return await this.#db.selectFrom("jobs").selectAll().where("id", "=", id).executeTakeFirst();
+  }
+
+  /** A job and its pictures, in one trip to the database. */
+  async withImages(id: string): Promise<{ row: JobRow; images: ImageRow[] } | undefined> {
+    const found = await this.#db
+      .selectFrom("jobs")
+      .selectAll("jobs")
+      .select((eb) =>
+        jsonArrayFrom(eb.selectFrom("images").selectAll("images").whereRef("job_id", "=", "jobs.id").orderBy("position")).as(
+          "images",
+        ),
+      )
+      .where("id", "=", id)
+      .executeTakeFirst();
+    if (!found) return undefined;
+    const { images, ...row } = found;
+    return { row, images };
   }
 
   async getByNumber(number: number): Promise<JobRow | undefined> {
