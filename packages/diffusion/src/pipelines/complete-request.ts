@@ -2,8 +2,8 @@ import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import type { CheckpointDefaults } from "../checkpoint/defaults.ts";
 import type { Distilled } from "../checkpoint/distilled.ts";
 import { KilnError } from "../errors.ts";
-import { MAX_SEED } from "../random/create-random.ts";
 import { checkPromptLength } from "../text/clip-tokenizer.ts";
+import { type PictureSeed, pictureSeeds } from "./picture-seeds.ts";
 import { type Recipe, recipeFor } from "./recipes.ts";
 import type { GenerateRequest } from "./request.ts";
 
@@ -15,7 +15,8 @@ export interface CompleteRequest extends GenerateRequest {
   readonly guidanceScale: number;
   readonly guidanceRescale: number;
   readonly strength: number;
-  readonly seeds: readonly bigint[];
+  /** Of each picture. */
+  readonly seeds: readonly PictureSeed[];
   /** The recipe's scheduler where the request names none; undefined: the checkpoint's own. */
   readonly scheduler: NonNullable<GenerateRequest["scheduler"]> | undefined;
 }
@@ -59,7 +60,7 @@ export function completeRequest(
     guidanceScale: within("guidanceScale", request.guidanceScale ?? recipe.guidanceScale, 0, MAX_GUIDANCE),
     guidanceRescale: within("guidanceRescale", request.guidanceRescale ?? 0, 0, 1),
     strength: within("strength", request.strength ?? (request.mask === undefined ? DEFAULT_STRENGTH : 1), 0, 1),
-    seeds: seedsOf(request),
+    seeds: pictureSeeds(request, whole("count", request.count ?? 1, 1, MAX_COUNT)),
     scheduler: request.scheduler ?? recipe.scheduler,
     ...(request.scheduler === undefined && request.steps === undefined && request.timesteps === undefined && recipe.timesteps
       ? { timesteps: recipe.timesteps }
@@ -95,6 +96,11 @@ function checkRest(request: CompleteRequest): void {
     throw invalid("denoisingStart", "denoisingStart needs image: the latents to go on from.");
   if (request.hires?.by === "refiner" && request.refiner === undefined)
     throw invalid("hires.by", 'hires.by "refiner" needs refiner: the checkpoint that draws the second time.');
+  if (request.variation) within("variation.strength", request.variation.strength, 0, 1);
+  if (request.seedResizeFrom) {
+    side("seedResizeFrom.width", request.seedResizeFrom.width);
+    side("seedResizeFrom.height", request.seedResizeFrom.height);
+  }
   if (clipSkip !== undefined) whole("clipSkip", clipSkip, 0, 32);
   if (eta !== undefined) within("eta", eta, 0, 1);
   if (controls.length > MAX_CONTROLS) throw invalid("controls", `controls may be ${MAX_CONTROLS} at most.`);
@@ -109,15 +115,6 @@ function checkRest(request: CompleteRequest): void {
     within("loras.weight", weight, -MAX_ADAPTER_WEIGHT, MAX_ADAPTER_WEIGHT);
     within("loras.textEncoderWeight", textEncoderWeight, -MAX_ADAPTER_WEIGHT, MAX_ADAPTER_WEIGHT);
   }
-}
-
-function seedsOf({ seed, count = 1 }: GenerateRequest): bigint[] {
-  whole("count", count, 1, MAX_COUNT);
-  if (typeof seed === "number" && !Number.isSafeInteger(seed))
-    throw invalid("seed", "seed must be a whole number; beyond 2^53 give it as a bigint.");
-  const first = seed === undefined ? BigInt(Math.floor(Math.random() * 2 ** 32)) : BigInt(seed);
-  if (first < 0n || first > MAX_SEED) throw invalid("seed", "seed must be from 0 to 2^64 - 1.");
-  return Array.from({ length: count }, (_, i) => BigInt.asUintN(64, first + BigInt(i)));
 }
 
 function side(name: string, value: number): number {

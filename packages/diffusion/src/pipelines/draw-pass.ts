@@ -11,10 +11,12 @@ import type { RandomSource } from "../random/random.ts";
 import type { TextualInversion } from "../text/textual-inversion.ts";
 import type { CompleteRequest } from "./complete-request.ts";
 import type { DiffusionModel } from "./diffusion-model.ts";
+import { firstNoise } from "./first-noise.ts";
 import { type LoadedPictures, toGiven, toPixels } from "./given-pictures.ts";
 import { guidanceEmbedding, rowConditioning, timeIds } from "./micro-conditioning.ts";
+import type { PictureSeed } from "./picture-seeds.ts";
 import type { RunPlan } from "./run-plan.ts";
-import { type Given, startFromNoise, startFromPicture, startInpainting } from "./starting-latents.ts";
+import { type Draws, type Given, startFromNoise, startFromPicture, startInpainting } from "./starting-latents.ts";
 
 /** One go of one model over the pictures of a request. */
 export interface Pass {
@@ -47,7 +49,7 @@ export interface DrawOptions {
  * @param before the run that the pass goes on with, where it begins none of its own
  * @returns the finished slot: its latents [4, height, width] are as the UNet sees them.
  */
-export async function drawPass(pass: Pass, seed: bigint, options: DrawOptions, before?: Slot): Promise<Slot> {
+export async function drawPass(pass: Pass, seed: PictureSeed, options: DrawOptions, before?: Slot): Promise<Slot> {
   const slot = before ? await takeOver(pass, before) : await prepareSlot(pass, seed);
   // A base has nothing to do where its refiner begins with the first evaluation.
   const drawn = slot.done ? undefined : pass.model.denoiser.submit(slot, options);
@@ -65,16 +67,16 @@ async function takeOver(pass: Pass, { definition, latents, scheduler }: Slot): P
 }
 
 /** One picture of a pass before its first step: conditioning, starting latents, a stream of noise. */
-export async function prepareSlot(pass: Pass, seed: bigint): Promise<Slot> {
+export async function prepareSlot(pass: Pass, seed: PictureSeed): Promise<Slot> {
   const { autoencoder, request, plan, extras } = pass;
   const size = { height: request.height / PIXELS_PER_LATENT, width: request.width / PIXELS_PER_LATENT };
   const count = autoencoder.config.latentChannels * size.height * size.width;
-  const random = createRandom(request.noise ?? "torch-cpu", seed);
+  const random = createRandom(request.noise ?? "torch-cpu", seed.seed);
 
   pass.model.predictor.prepare(extras.unetAdapters);
   const { positive, negative } = await conditioning(pass);
   const given = toGiven(pass.pictures, request.width, request.height);
-  const start = await startingLatents(pass, given, () => Float32Array.from(random.normal(count)));
+  const start = await startingLatents(pass, given, drawsOf(pass, random, seed));
   return new Slot(
     {
       ...size,
@@ -87,7 +89,7 @@ export async function prepareSlot(pass: Pass, seed: bigint): Promise<Slot> {
       adapters: extras.unetAdapters,
       controls: await controlsOf(pass),
       inpainting: start.inpainting,
-      noise: noiseStream(plan, random, seed, count),
+      noise: noiseStream(plan, random, seed.seed, count),
     },
     { latents: start.latents, scheduler: plan.scheduler.begin(plan.begin) },
   );
@@ -133,13 +135,21 @@ function negativePromptOf({ negativePrompt, scheduler }: CompleteRequest): strin
   return a1111 && negativePrompt === "" ? undefined : negativePrompt;
 }
 
-async function startingLatents(
-  pass: Pass,
-  { image, mask }: Given,
-  draw: () => Float32Array,
-): ReturnType<typeof startFromPicture> {
-  if (!image) return startFromNoise(pass.plan, draw);
-  return mask ? startInpainting(pass, { image, mask }, draw) : startFromPicture(pass, image, draw);
+async function startingLatents(pass: Pass, { image, mask }: Given, draws: Draws): ReturnType<typeof startFromPicture> {
+  if (!image) return startFromNoise(pass.plan, draws);
+  return mask ? startInpainting(pass, { image, mask }, draws) : startFromPicture(pass, image, draws);
+}
+
+/** The picture's stream; the noise that it grows from is no more than its first draw where the request asks for nothing else. */
+function drawsOf({ autoencoder, request }: Pass, random: RandomSource, seed: PictureSeed): Draws {
+  const { noise: kind = "torch-cpu", seedResizeFrom: from } = request;
+  const inLatents = ({ height, width }: { height: number; width: number }) => ({
+    height: height / PIXELS_PER_LATENT,
+    width: width / PIXELS_PER_LATENT,
+  });
+  const shape = { channels: autoencoder.config.latentChannels, ...inLatents(request) };
+  const next = () => Float32Array.from(random.normal(shape.channels * shape.height * shape.width));
+  return { next, noise: () => firstNoise(next(), seed, { kind, shape, resizeFrom: from && inLatents(from) }) };
 }
 
 async function controlsOf({ model, request, pictures }: Pass): Promise<SlotControl[]> {

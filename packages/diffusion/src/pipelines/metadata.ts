@@ -4,11 +4,12 @@ import { commonSettings, formatInfotext } from "../pictures/infotext.ts";
 import type { PictureMetadata } from "../pictures/picture-metadata.ts";
 import { VERSION } from "../version.ts";
 import type { CompleteRequest } from "./complete-request.ts";
+import type { PictureSeed } from "./picture-seeds.ts";
 
 /** What is written into a picture's file: A1111's infotext, and the whole request as JSON without the pictures that it brought. */
 export function pictureMetadata(
   request: CompleteRequest,
-  seed: bigint,
+  { seed, variation }: PictureSeed,
   size: { width: number; height: number },
   checkpoint: Checkpoint,
 ): PictureMetadata {
@@ -23,6 +24,7 @@ export function pictureMetadata(
     noise = "torch-cpu",
     loras = [],
     hires,
+    seedResizeFrom,
   } = request;
   const { sampler, schedule } = schedulerNames(request, checkpoint);
   const model = basename(checkpoint.path, ".safetensors");
@@ -37,10 +39,15 @@ export function pictureMetadata(
     denoisingStrength: image === undefined && hires === undefined ? undefined : strength,
     clipSkip: clipSkip ? clipSkip + 1 : undefined,
     randomSource: noise === "philox" ? "NV" : "CPU",
-    extra: loras.map(({ file, weight = 1 }, i): [string, string] => [
-      `LoRA ${i + 1}`,
-      `${basename(file, ".safetensors")}: ${weight}`,
-    ]),
+    extra: [
+      ["Variation seed", variation?.seed.toString()],
+      ["Variation seed strength", variation?.strength],
+      ["Seed resize from", seedResizeFrom && `${seedResizeFrom.width}x${seedResizeFrom.height}`],
+      ...loras.map(({ file, weight = 1 }, i): [string, string] => [
+        `LoRA ${i + 1}`,
+        `${basename(file, ".safetensors")}: ${weight}`,
+      ]),
+    ],
     version: `Kiln ${VERSION}`,
   });
   const { image: _image, mask: _mask, controls = [], seeds: _seeds, ...rest } = request;
@@ -49,6 +56,7 @@ export function pictureMetadata(
     model,
     ...rest,
     seed: seed.toString(),
+    ...(variation ? { variation: { seed: variation.seed.toString(), strength: variation.strength } } : {}),
     controls: controls.map(({ image: _picture, ...control }) => control),
   };
   return { parameters: formatInfotext({ prompt, negativePrompt, settings }), kiln: JSON.parse(JSON.stringify(kiln, bigints)) };

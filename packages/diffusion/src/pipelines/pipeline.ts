@@ -22,6 +22,7 @@ import { type LoadedPictures, loadPictures, sizeOf } from "./given-pictures.ts";
 import { checkFits, decodeTiling, estimateMemory } from "./memory-estimate.ts";
 import { pictureMetadata } from "./metadata.ts";
 import { HIRES_SCALE, type PlannedPass, planPasses } from "./passes.ts";
+import type { PictureSeed } from "./picture-seeds.ts";
 import { ProgressReporter } from "./progress.ts";
 import { recipeFor } from "./recipes.ts";
 import type { GenerateOptions, GenerateRequest, LatentSource, LoraRequest } from "./request.ts";
@@ -240,7 +241,7 @@ interface Drawing {
 /** One picture through all passes: the latents of each are what the next begins with. */
 async function drawPasses(
   passes: readonly PlannedPass[],
-  seed: bigint,
+  seed: PictureSeed,
   { pictures, extras, progress, options, onReady, memoryLimit }: Drawing,
 ): Promise<LatentSource> {
   let made: LatentSource | undefined;
@@ -321,12 +322,12 @@ async function finish(
     request,
     model,
     memoryLimit,
-  }: { seed: bigint; request: CompleteRequest; model: DiffusionModel; memoryLimit: number | undefined },
+  }: { seed: PictureSeed; request: CompleteRequest; model: DiffusionModel; memoryLimit: number | undefined },
 ): Promise<GeneratedPicture> {
   const pixels = await decode(last, latents, memoryLimit);
   const picture = toPicture(pixels, latents);
   return new GeneratedPicture({
-    seed,
+    seed: seed.seed,
     picture,
     pixels,
     latents,

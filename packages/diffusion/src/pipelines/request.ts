@@ -43,6 +43,10 @@ export interface GenerateRequest {
   readonly seed?: number | bigint;
   /** Pictures, with the seeds `seed`, `seed + 1`, ... Default 1. */
   readonly count?: number;
+  /** Mixes the seed's noise with another seed's, 0 (none) to 1. Pictures then share `seed`, and this seed counts on. Default seed: random. */
+  readonly variation?: { readonly seed?: number | bigint; readonly strength: number };
+  /** The size in pixels at which the seed was found: its noise lies in the middle of this picture's. */
+  readonly seedResizeFrom?: { readonly width: number; readonly height: number };
   /** `torch-cpu` (default) draws the noise of diffusers, `philox` that of A1111's "NV". */
   readonly noise?: RandomKind;
 

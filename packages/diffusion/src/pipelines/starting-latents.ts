@@ -31,30 +31,34 @@ export interface Starting {
   readonly plan: RunPlan;
 }
 
-/** Draws one tensor of the latents' size from the picture's own stream. */
-type Draw = () => Float32Array;
+/** Tensors of the latents' size from the picture's own stream. */
+export interface Draws {
+  /** The noise that the picture grows from: the next draw, with the request's variation in it. */
+  readonly noise: () => Float32Array;
+  /** The next draw as it is. */
+  readonly next: () => Float32Array;
+}
 
 /** Text to image: nothing but noise. */
-export function startFromNoise({ scheduler, a1111 }: RunPlan, draw: Draw): Start {
-  if (a1111) return { latents: a1111.start(draw).sample, inpainting: undefined };
-  return { latents: draw().map((value) => value * scheduler.initNoiseSigma), inpainting: undefined };
+export function startFromNoise({ scheduler, a1111 }: RunPlan, draws: Draws): Start {
+  if (a1111) return { latents: a1111.start(inOrder(draws)).sample, inpainting: undefined };
+  return { latents: draws.noise().map((value) => value * scheduler.initNoiseSigma), inpainting: undefined };
 }
 
 /**
  * Image to image (Meng et al., arXiv 2108.01073): the picture's latents with as much noise as the first step expects. The order of
  * the draws is diffusers': the autoencoder's sample first, then the noise.
  */
-export async function startFromPicture(pass: Starting, image: NonNullable<Given["image"]>, draw: Draw): Promise<Start> {
-  const { autoencoder, request } = pass;
+export async function startFromPicture(pass: Starting, image: NonNullable<Given["image"]>, draws: Draws): Promise<Start> {
+  const { request } = pass;
   const { scheduler, begin, a1111 } = pass.plan;
   if (a1111) {
-    // AUTOMATIC1111 samples the autoencoder from a stream that no seed determines; the mean is what it does on average.
-    const clean = "latents" in image ? image.latents : autoencoder.scale((await encode(pass, image.pixels)).mean);
-    return { latents: a1111.start(draw, clean).sample, inpainting: undefined };
+    const clean = await meanLatents(pass, image);
+    return { latents: a1111.start(inOrder(draws), clean).sample, inpainting: undefined };
   }
-  const clean = await latentsOf(pass, image, draw);
+  const clean = await latentsOf(pass, image, draws);
   if (request.denoisingStart !== undefined) return { latents: clean, inpainting: undefined };
-  return { latents: scheduler.addNoise(clean, draw(), begin), inpainting: undefined };
+  return { latents: scheduler.addNoise(clean, draws.noise(), begin), inpainting: undefined };
 }
 
 /**
@@ -64,14 +68,14 @@ export async function startFromPicture(pass: Starting, image: NonNullable<Given[
 export async function startInpainting(
   pass: Starting,
   { image, mask }: { image: NonNullable<Given["image"]>; mask: GivenMask },
-  draw: Draw,
+  draws: Draws,
 ): Promise<Start> {
   const { model, autoencoder, request, plan } = pass;
   const { scheduler, begin } = plan;
   const nineChannels = model.checkpoint.inpainting;
   const whole = request.strength === 1 && request.denoisingStart === undefined;
-  const clean = nineChannels && whole ? undefined : await latentsOf(pass, image, draw);
-  const noise = draw();
+  const clean = nineChannels && whole ? undefined : await latentsOf(pass, image, draws);
+  const noise = draws.noise();
   const latents =
     clean && !whole ? scheduler.addNoise(clean, noise, begin) : noise.map((value) => value * scheduler.initNoiseSigma);
   if (nineChannels) {
@@ -80,17 +84,33 @@ export async function startInpainting(
         ? image.pixels.map((value, i) => ((mask.pixels[i % mask.pixels.length] ?? 0) < 0.5 ? value : 0))
         : undefined;
     const maskedLatents = visible
-      ? autoencoder.sample(await encode(pass, visible), draw())
+      ? autoencoder.sample(await encode(pass, visible), draws.next())
       : blank("latents" in image ? image.latents : latents, mask);
     return { latents, inpainting: { mask: mask.latents, keep: undefined, maskedLatents } };
   }
-  if ("pixels" in image) draw();
+  if ("pixels" in image) draws.next();
   return { latents, inpainting: { mask: mask.latents, keep: { latents: clean ?? latents, noise }, maskedLatents: undefined } };
 }
 
-async function latentsOf(pass: Starting, image: NonNullable<Given["image"]>, draw: Draw): Promise<Float32Array> {
+async function latentsOf(pass: Starting, image: NonNullable<Given["image"]>, draws: Draws): Promise<Float32Array> {
   if ("latents" in image) return image.latents;
-  return pass.autoencoder.sample(await encode(pass, image.pixels), draw());
+  return pass.autoencoder.sample(await encode(pass, image.pixels), draws.next());
+}
+
+/** AUTOMATIC1111 samples the autoencoder from a stream that no seed determines; the mean is what it does on average. */
+async function meanLatents(pass: Starting, image: NonNullable<Given["image"]>): Promise<Float32Array> {
+  if ("latents" in image) return image.latents;
+  return pass.autoencoder.scale((await encode(pass, image.pixels)).mean);
+}
+
+/** AUTOMATIC1111's samplers draw the noise first, and then as they need. */
+function inOrder({ noise, next }: Draws): () => Float32Array {
+  let begun = false;
+  return () => {
+    if (begun) return next();
+    begun = true;
+    return noise();
+  };
 }
 
 function encode(
