@@ -33,8 +33,9 @@ export { type Candidate, fairPolicy, type Policy } from "./denoise/policy.ts";
 export { type Guidance, type Inpainting, Slot, type SlotControl, type SlotDefinition, type SlotState } from "./denoise/slot.ts";
 export { parseSlotState, resumeSlot, serializeSlotState } from "./denoise/slot-state.ts";
 export { ERROR_CODES, type ErrorCode, KilnError } from "./errors.ts";
-export { type ControlledRow, ControlNetwork } from "./networks/control-network.ts";
-export { NoisePredictor, type Residuals, type Row, type RowConditioning } from "./networks/noise-predictor.ts";
+export { ControlNetwork, type RowControl } from "./networks/control-network.ts";
+export { NoisePredictor } from "./networks/noise-predictor.ts";
+export type { Row, RowConditioning } from "./networks/row.ts";
 export { TinyAutoencoder } from "./networks/tiny-autoencoder.ts";
 export {
   decodeMask,
@@ -45,7 +46,7 @@ export {
   pictureFormat,
 } from "./pictures/decode.ts";
 export { encodeJpeg, encodePng, encodeWebp } from "./pictures/encode.ts";
-export { commonSettings, formatInfotext, parseInfotext } from "./pictures/infotext.ts";
+export { commonSettings, formatInfotext, parseInfotext, parseSize } from "./pictures/infotext.ts";
 export { MAX_PICTURE_PIXELS, type MaskPicture, type Picture } from "./pictures/picture.ts";
 export { encodePicture, encodePngWithMetadata, type PictureMetadata, readPictureMetadata } from "./pictures/picture-metadata.ts";
 export { type ResizeMode, resizePicture } from "./pictures/resize.ts";

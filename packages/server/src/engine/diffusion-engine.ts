@@ -210,7 +210,7 @@ class JobProgressReport {
 /** The job in the library's words. */
 function requestOf(job: EngineJob): GenerateRequest {
   const { request, pictures } = job;
-  const { refiner, hires } = request;
+  const { refiner, hires, variation } = request;
   return defined({
     prompt: request.prompt,
     prompt2: request.prompt_2,
@@ -229,6 +229,8 @@ function requestOf(job: EngineJob): GenerateRequest {
     timesteps: request.timesteps,
     seed: BigInt(request.seed),
     count: request.n,
+    variation: variation && { seed: BigInt(variation.seed), strength: variation.strength },
+    seedResizeFrom: request.seed_resize_from,
     noise: request.noise,
     image: pictures.image,
     strength: request.strength,

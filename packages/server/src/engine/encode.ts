@@ -12,7 +12,7 @@ const DEFAULT_QUALITY = 95;
 
 /** Encodes a drawn picture as the request asks, with its parameters in it where wanted, and its thumbnail. */
 export async function encodePicture(picture: DrawnPicture, request: CompleteRequest): Promise<EncodedPicture> {
-  const parameters = infotextOf(request, picture.seed);
+  const parameters = infotextOf(request, picture.index);
   const { width, height, pixels, index, seed } = await enlarged(picture, request.output.scale);
   const raw = { raw: { width, height, channels: 3 as const } };
   const { format, quality = DEFAULT_QUALITY, metadata = true } = request.output;

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { seedOfPicture } from "../jobs/picture-seeds.ts";
 import { KilnError } from "./kiln-error.ts";
 import type { EngineEvent, EngineJob, PictureEngine } from "./picture-engine.ts";
 
@@ -41,7 +42,7 @@ export class TestEngine implements PictureEngine {
       yield { type: "progress", phase: "denoising", step, totalSteps: request.steps };
     }
     for (let index = 0; index < request.n; index++) {
-      const seed = String((BigInt(request.seed) + BigInt(index)) % 2n ** 64n);
+      const seed = seedOfPicture(request, index);
       yield {
         type: "picture",
         picture: { index, seed, width: request.width, height: request.height, pixels: flat(request, seed) },

@@ -47,7 +47,7 @@ export function completeRequest(request: GenerationRequest, catalogue: Catalogue
   // A few-step LoRA changes what the checkpoint can do: its recipe stands before the checkpoint's.
   const source = loras.find(({ weight, file }) => weight !== 0 && file.variant !== "base")?.file ?? model;
   const negative = request.negative_prompt ?? defaults.negative_prompt;
-  const { embeddings: _, ...rest } = request;
+  const { embeddings: _, variation, ...rest } = request;
   return {
     ...rest,
     ...(vae === undefined ? {} : { vae: vae.id }),
@@ -65,9 +65,14 @@ export function completeRequest(request: GenerationRequest, catalogue: Catalogue
     ...schedulerOf(request, source),
     ...timingOf(request, source.defaults),
     defaults_from: source.id,
-    seed: request.seed ?? String(randomInt(RANDOM_SEED_END)),
+    seed: request.seed ?? randomSeed(),
+    ...(variation ? { variation: { ...variation, seed: variation.seed ?? randomSeed() } } : {}),
     loras: loras.map(({ file, ...lora }) => ({ ...lora, name: file.id })),
   };
+}
+
+function randomSeed(): string {
+  return String(randomInt(RANDOM_SEED_END));
 }
 
 /** The embeddings that a request names, or that its prompts name in the syntax where that is enough. */

@@ -1,16 +1,21 @@
 import { A1111_SCHEDULES, formatInfotext, resolveA1111Name } from "@kiln/diffusion";
+import { seedOfPicture, variationSeedOfPicture } from "./picture-seeds.ts";
 import type { CompleteRequest } from "./request.ts";
 
-/** The text that describes a picture, in the layout that A1111 writes and its tools read: prompt, negative prompt, settings. */
-export function infotextOf(request: CompleteRequest, seed: string = request.seed): string {
+/** The text that describes a request's picture, in the layout that A1111 writes and its tools read: prompt, negative prompt, settings. */
+export function infotextOf(request: CompleteRequest, index = 0): string {
+  const variationSeed = variationSeedOfPicture(request, index);
   const settings: [string, string | number | undefined][] = [
     ["Steps", request.steps],
     ...samplerOf(request),
     ["CFG scale", request.guidance_scale],
-    ["Seed", seed],
+    ["Seed", seedOfPicture(request, index)],
     ["Size", `${request.width}x${request.height}`],
     ["Model", request.model],
     ["VAE", request.vae],
+    ["Variation seed", variationSeed],
+    ["Variation seed strength", variationSeed === undefined ? undefined : request.variation?.strength],
+    ["Seed resize from", request.seed_resize_from && `${request.seed_resize_from.width}x${request.seed_resize_from.height}`],
     // Where 1 is the whole encoder.
     ["Clip skip", request.clip_skip > 0 ? request.clip_skip + 1 : undefined],
     ["Denoising strength", request.image === undefined ? request.hires?.strength : request.strength],

@@ -20,5 +20,11 @@ test("another tool's parameters become a request, without what is not installed 
   expect(requestOfInfotext("a boat\nSteps: 3000, Sampler: Nobody's, Seed: -1, Size: 9x9, CFG scale: much", catalogue)).toEqual({
     prompt: "a boat",
   });
+  const varied = "a boat\nSteps: 9, Seed: 4, Variation seed: 77, Variation seed strength: 0.2, Seed resize from: 640x512";
+  expect(requestOfInfotext(varied, catalogue)).toMatchObject({
+    seed: "4",
+    variation: { seed: "77", strength: 0.2 },
+    seed_resize_from: { width: 640, height: 512 },
+  });
   expect(requestOfInfotext("a comment of a camera", catalogue)).toBeUndefined();
 });

@@ -1,4 +1,4 @@
-import { parseInfotext } from "@kiln/diffusion";
+import { parseInfotext, parseSize } from "@kiln/diffusion";
 import type { Catalogue } from "../models/catalogue.ts";
 import { findScheduler } from "../models/schedulers.ts";
 import { type GenerationRequestInput, generationRequestSchema } from "./request.ts";
@@ -12,7 +12,7 @@ export function requestOfInfotext(text: string, catalogue: Catalogue): Generatio
   const { prompt, negativePrompt, settings } = parseInfotext(text);
   if (settings.size === 0) return undefined;
   const number = (name: string) => (settings.has(name) ? Number(settings.get(name)) : undefined);
-  const [, width, height] = /^(\d{1,6})x(\d{1,6})$/.exec(settings.get("Size") ?? "") ?? [];
+  const size = parseSize(settings.get("Size"));
   const sampler = settings.get("Sampler");
   const schedule = settings.get("Schedule type");
   const scheduler =
@@ -25,8 +25,10 @@ export function requestOfInfotext(text: string, catalogue: Catalogue): Generatio
     guidance_scale: number("CFG scale"),
     scheduler,
     seed: settings.get("Seed"),
-    width: width === undefined ? undefined : Number(width),
-    height: height === undefined ? undefined : Number(height),
+    variation: variationOf(settings),
+    seed_resize_from: parseSize(settings.get("Seed resize from")),
+    width: size?.width,
+    height: size?.height,
   };
   const { shape } = generationRequestSchema;
   const usable = Object.entries(found).filter(
@@ -34,4 +36,9 @@ export function requestOfInfotext(text: string, catalogue: Catalogue): Generatio
   );
   const words = shape.prompt.safeParse(prompt);
   return { prompt: words.success ? words.data : "", ...Object.fromEntries(usable) };
+}
+
+function variationOf(settings: ReadonlyMap<string, string>): GenerationRequestInput["variation"] {
+  const strength = settings.get("Variation seed strength");
+  return strength === undefined ? undefined : { strength: Number(strength), seed: settings.get("Variation seed") };
 }

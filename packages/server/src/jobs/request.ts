@@ -17,6 +17,12 @@ const seed = z
   .transform((value) => (value === null ? null : String(value)))
   .refine((value) => value === null || BigInt(value) <= MAX_SEED, "must be at most 2^64 - 1");
 
+/** Another seed's noise that is mixed into the picture's. */
+const variation = z.object({
+  seed: seed.optional(),
+  strength: z.number().min(0).max(1),
+});
+
 const lora = z.object({
   name,
   weight: z.number().min(-4).max(4).default(1),
@@ -111,6 +117,10 @@ export const generationRequestSchema = z
       .optional(),
     eta: z.number().min(0).max(1).optional(),
     seed: seed.optional(),
+    /** Left out: none. With one, all pictures share the seed, and its seeds follow one another. */
+    variation: variation.optional(),
+    /** The size at which the seed was found: its noise lies in the middle of this picture's. */
+    seed_resize_from: z.object({ width: side, height: side }).optional(),
     noise: z.enum(["torch-cpu", "philox"]).default("torch-cpu"),
     n: z.int().min(1).max(limits.MAX_PICTURES).default(1),
     clip_skip: z.int().min(0).max(12).default(0),
@@ -176,6 +186,7 @@ export interface CompleteRequest extends GenerationRequest {
   /** As pictures' parameters write it. */
   scheduler_label: string;
   seed: string;
+  variation?: { seed: string; strength: number };
   /** Timesteps of a few-step recipe that no spacing gives, where nobody named steps or scheduler. */
   timesteps?: number[];
   /** The model or LoRA whose recipe filled in steps, guidance and scheduler. */

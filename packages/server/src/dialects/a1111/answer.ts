@@ -3,6 +3,7 @@ import type { ServerContext } from "../../http/dialect.ts";
 import { infotextOf } from "../../jobs/infotext.ts";
 import type { JobWithImages } from "../../jobs/job-service.ts";
 import { shownSeed } from "../../jobs/job-view.ts";
+import { follow } from "../../jobs/picture-seeds.ts";
 import type { ImageRow, JobRow } from "../../records/job-store.ts";
 import type { Plan } from "./to-native.ts";
 
@@ -28,7 +29,8 @@ export function infoOf(plan: Plan, done: readonly JobWithImages[], { version }: 
   const [first] = done;
   if (!first) throw new ServiceError("internal", "The call made no job.");
   const { request } = first.row;
-  const seeds = made.length > 0 ? made.map(({ image }) => shownSeed(image.seed)) : [shownSeed(String(plan.seed))];
+  const seeds = made.length > 0 ? made.map(({ image }) => shownSeed(image.seed)) : [shownSeed(plan.seed)];
+  const subseeds = seeds.map((_, index) => shownSeed(follow(plan.subseed, index)));
   const { width, height } = made[0]?.image ?? request;
   return JSON.stringify({
     prompt: plan.prompt,
@@ -37,9 +39,9 @@ export function infoOf(plan: Plan, done: readonly JobWithImages[], { version }: 
     all_negative_prompts: seeds.map(() => plan.negativePrompt),
     seed: seeds[0],
     all_seeds: seeds,
-    subseed: seeds[0],
-    all_subseeds: seeds,
-    subseed_strength: 0,
+    subseed: subseeds[0],
+    all_subseeds: subseeds,
+    subseed_strength: request.variation?.strength ?? 0,
     width,
     height,
     sampler_name: request.a1111?.sampler ?? request.scheduler_label,
@@ -52,8 +54,8 @@ export function infoOf(plan: Plan, done: readonly JobWithImages[], { version }: 
     sd_model_hash: null,
     sd_vae_name: request.vae ?? null,
     sd_vae_hash: null,
-    seed_resize_from_w: -1,
-    seed_resize_from_h: -1,
+    seed_resize_from_w: request.seed_resize_from?.width ?? -1,
+    seed_resize_from_h: request.seed_resize_from?.height ?? -1,
     denoising_strength: request.strength ?? request.hires?.strength ?? null,
     extra_generation_params: {},
     index_of_first_image: 0,
@@ -69,5 +71,5 @@ export function infoOf(plan: Plan, done: readonly JobWithImages[], { version }: 
 
 /** As the parameters of the job say it, with A1111's clip skip also where its SDXL does not look at that. */
 function describe({ clipSkip }: Plan, { request }: JobRow, image: ImageRow): string {
-  return infotextOf({ ...request, clip_skip: clipSkip - 1 }, image.seed);
+  return infotextOf({ ...request, clip_skip: clipSkip - 1 }, image.position);
 }

@@ -150,6 +150,27 @@ test("pictures of several batches have seeds that follow one another", async () 
   expect((await drawn("/txt2img", { prompt: "x", steps: 1, send_images: false })).images).toEqual([]);
 });
 
+test("with a variation the seed stays and the variation's seeds follow one another", async () => {
+  const body = { prompt: "x", steps: 1, seed: 100, subseed: 40, batch_size: 2, n_iter: 2, width: 64, height: 64 };
+  const { images, info } = await drawn("/txt2img", {
+    ...body,
+    subseed_strength: 0.25,
+    seed_resize_from_w: 130,
+    seed_resize_from_h: 64,
+  });
+  expect(info).toMatchObject({ seed: 100, all_seeds: [100, 100, 100, 100], subseed: 40, all_subseeds: [40, 41, 42, 43] });
+  expect(info).toMatchObject({ subseed_strength: 0.25, seed_resize_from_w: 128, seed_resize_from_h: 64, comments: "" });
+  expect(info.infotexts[3]).toContain(
+    "Seed: 100, Size: 64x64, Model: kiln-test, Variation seed: 43, Variation seed strength: 0.25, Seed resize from: 128x64",
+  );
+  const read = await post(`${API}/png-info`, { image: images[3] });
+  expect(read.json).toMatchObject({ parameters: { "Variation seed": "43", "Variation seed strength": "0.25" } });
+  expect(await lastRequest()).toMatchObject({ seed: 100, variation: { strength: 0.25 }, n: 2 });
+  const plain = await drawn("/txt2img", { ...body, subseed_strength: 0, seed_resize_from_w: -1, seed_resize_from_h: 0 });
+  expect(plain.info).toMatchObject({ all_seeds: [100, 101, 102, 103], all_subseeds: [40, 41, 42, 43], subseed_strength: 0 });
+  expect(plain.info.infotexts[3]).not.toContain("Variation");
+});
+
 test("settings of one request hold for it alone", async () => {
   const { images, info } = await drawn("/txt2img", {
     prompt: "x",

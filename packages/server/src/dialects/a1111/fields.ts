@@ -19,16 +19,18 @@ const picture = z.string().max(MAX_BODY_BYTES);
 const side = wholeNumber((schema) => schema.min(MIN_SIDE).max(MAX_SIDE + SIDE_MULTIPLE - 1))
   .transform((value) => value - (value % SIDE_MULTIPLE))
   .nullish();
+/** 0 and -1 are none, as in A1111. */
+const resizeSide = z.union([side, wholeNumber((schema) => schema.min(-1).max(0)).transform(() => undefined)]);
 
 const common = {
   prompt: text,
   negative_prompt: text,
   styles: z.array(z.string()).nullish(),
   seed: looseSeed,
-  subseed: whole,
-  subseed_strength: anyNumber,
-  seed_resize_from_h: whole,
-  seed_resize_from_w: whole,
+  subseed: looseSeed,
+  subseed_strength: fraction,
+  seed_resize_from_h: resizeSide,
+  seed_resize_from_w: resizeSide,
   sampler_name: text,
   sampler_index: text,
   scheduler: text,

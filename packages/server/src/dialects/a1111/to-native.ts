@@ -3,6 +3,7 @@ import { A1111_SCHEDULES, isA1111Sampler, resolveA1111Name } from "@kiln/diffusi
 import type { Caller } from "../../auth/caller.ts";
 import { ServiceError } from "../../errors.ts";
 import type { ServerContext } from "../../http/dialect.ts";
+import { follow } from "../../jobs/picture-seeds.ts";
 import type { GenerationRequestInput } from "../../jobs/request.ts";
 import type { ModelInfo } from "../../models/model.ts";
 import { controlsOf, isUnbalanced, readUnits } from "./controlnet.ts";
@@ -25,7 +26,8 @@ export interface Plan {
   prompt: string;
   negativePrompt: string;
   styles: string[];
-  seed: bigint;
+  seed: string;
+  subseed: string;
   batchSize: number;
   clipSkip: number;
   /** What was left out or done otherwise. */
@@ -108,6 +110,7 @@ async function draftOf(
     ...(read.loras.length > 0 ? { loras: read.loras } : {}),
     ...(controls.length > 0 ? { controls } : {}),
     ...refinerOf(fields, context),
+    ...seedResizeOf(fields),
     output: formatOf(settings),
   };
   return {
@@ -132,7 +135,9 @@ function planOf(
   { settings, one, prompt, negativePrompt, remarks }: Draft,
   starts: readonly Partial<GenerationRequestInput>[],
 ): Plan {
-  const seed = fields.seed === undefined ? BigInt(randomInt(RANDOM_SEED_END)) : BigInt(fields.seed);
+  const seed = seedOr(fields.seed);
+  const subseed = seedOr(fields.subseed);
+  const strength = fields.subseed_strength ?? 0;
   const iterations = fields.n_iter ?? 1;
   // Several pictures to start from are one batch.
   const batchSize = starts.length > 1 ? starts.length : (fields.batch_size ?? 1);
@@ -144,8 +149,10 @@ function planOf(
   const requests: GenerationRequestInput[] = [];
   for (let iteration = 0; iteration < iterations; iteration++) {
     for (const [index, start] of starts.entries()) {
-      const first = seed + BigInt(iteration * batchSize + index);
-      requests.push({ ...one, ...start, seed: String(first), n: starts.length > 1 ? 1 : batchSize });
+      const place = iteration * batchSize + index;
+      const seeds =
+        strength > 0 ? { seed, variation: { seed: follow(subseed, place), strength } } : { seed: follow(seed, place) };
+      requests.push({ ...one, ...start, ...seeds, n: starts.length > 1 ? 1 : batchSize });
     }
   }
   return {
@@ -154,10 +161,15 @@ function planOf(
     negativePrompt,
     styles: fields.styles ?? [],
     seed,
+    subseed,
     batchSize,
     clipSkip: settings.CLIP_stop_at_last_layers ?? 1,
     remarks,
   };
+}
+
+function seedOr(seed: CommonFields["seed"]): string {
+  return String(seed ?? randomInt(RANDOM_SEED_END));
 }
 
 /** The request's own model has to be there; the caller's setting may be out of date. */
@@ -199,13 +211,16 @@ function refinerOf(
   return { refiner: { model: catalogue.require(name, "checkpoint", "refiner").id, mode: "ensemble", switch_at: at } };
 }
 
+function seedResizeOf({ seed_resize_from_w: width, seed_resize_from_h: height }: CommonFields) {
+  return width && height ? { seed_resize_from: { width, height } } : {};
+}
+
 function remarksOf(fields: CommonFields, vae: string | undefined, { unknown }: ReadPrompt, unbalanced: boolean): string[] {
   const scripts = Object.keys(fields.alwayson_scripts ?? {}).filter((name) => name.toLowerCase() !== "controlnet");
   const remarks: [boolean, string][] = [
     [unknown.length > 0, `Networks not found: ${unknown.join(", ").slice(0, 500)}`],
     [fields.restore_faces === true, "restore_faces: no face restoration is installed."],
     [fields.tiling === true, "tiling: pictures are not made to tile."],
-    [(fields.subseed_strength ?? 0) > 0, "subseed: variation seeds are not mixed in."],
     [vae !== undefined, `sd_vae: ${vae?.slice(0, 200)} not found; the checkpoint's own VAE was used.`],
     [unbalanced, "control_mode: prompt and ControlNet were balanced."],
     [scripts.length > 0, `alwayson_scripts: ${scripts.join(", ").slice(0, 200)} not found.`],
