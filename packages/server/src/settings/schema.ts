@@ -41,7 +41,7 @@ export const SETTINGS = {
   KILN_LISTEN: setting(
     listenSchema,
     "7860=instant",
-    "Addresses and the dialect at the root of each: [host:]port=dialect, by commas.",
+    "Addresses and the dialect at the root of each: [host:]port[=dialect], by commas; instant where none is named.",
   ),
   KILN_ROLE: setting(z.enum(["all", "gateway", "worker"]), "all", "Which parts run in this process."),
   KILN_DATA_DIR: setting(text, "data", "Everything that must last lies under this folder: database, pictures, logs."),

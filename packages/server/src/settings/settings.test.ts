@@ -32,7 +32,7 @@ test("the environment goes over the file, an empty variable does not", () => {
 });
 
 test.each([
-  [{ KILN_LISTEN: "7860" }, /KILN_LISTEN: "7860" is not \[host:\]port=dialect/],
+  [{ KILN_LISTEN: "localhost" }, /KILN_LISTEN: "localhost" is not \[host:\]port\[=dialect\]/],
   [{ KILN_LISTEN: "99999=instant" }, /KILN_LISTEN/],
   [{ KILN_LISTEN: "7860=nothing" }, /"nothing" is no dialect/],
   [{ KILN_SLOTS: "many" }, /KILN_SLOTS: must be a whole number/],
@@ -52,7 +52,7 @@ test("an unknown name or a broken file stops the start", () => {
 });
 
 test("listeners have hosts, IPv6 too", () => {
-  const { KILN_LISTEN } = loadSettings({ KILN_LISTEN: "0.0.0.0:7860=instant, [::1]:8007=queue" }, folder);
+  const { KILN_LISTEN } = loadSettings({ KILN_LISTEN: "0.0.0.0:7860, [::1]:8007=queue" }, folder);
   expect(KILN_LISTEN).toEqual([
     { host: "0.0.0.0", port: 7860, dialect: "instant" },
     { host: "::1", port: 8007, dialect: "queue" },
