@@ -1,6 +1,6 @@
 import type { Logger } from "pino";
+import { type Closer, closeParts } from "./close-parts.ts";
 import { devicesOf, startEngine } from "./engine/start-engine.ts";
-import { messageOf } from "./errors.ts";
 import type { ServerContext } from "./http/dialect.ts";
 import { FrontDoor } from "./http/front-door.ts";
 import { makeLog } from "./metrics/log.ts";
@@ -12,7 +12,7 @@ export interface RunningServer {
   listeners: { url: string; dialect: string }[];
   /** For faces and commands that work inside the process. */
   context: ServerContext;
-  /** Stops accepting, hands running jobs back after the drain time, closes everything. */
+  /** Stops accepting, hands running jobs back after the drain time, closes everything; what does not close is left behind. */
   close(): Promise<void>;
 }
 
@@ -27,15 +27,11 @@ export interface StartOptions {
  */
 export async function startServer(settings: Settings, options: StartOptions = {}): Promise<RunningServer> {
   const log = options.log ?? makeLog(settings);
-  const closers: (() => Promise<void> | void)[] = [];
-  const entrances: (() => Promise<void> | void)[] = [];
+  const closers: Closer[] = [];
+  const entrances: Closer[] = [];
   const close = async () => {
     // Nobody is let in any more before the rest is taken apart.
-    for (const closer of [...closers.splice(0), ...entrances.splice(0)].reverse()) {
-      await Promise.resolve(closer()).catch((error: unknown) =>
-        log.warn({ reason: messageOf(error) }, "a part did not close cleanly"),
-      );
-    }
+    await closeParts([...closers.splice(0), ...entrances.splice(0)].reverse(), settings.KILN_DRAIN_SECONDS, log);
   };
   try {
     const doors: FrontDoor[] = [];

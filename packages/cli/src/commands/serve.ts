@@ -39,6 +39,8 @@ async function serve(options: ServeOptions): Promise<void> {
   process.stderr.write(greeting(server, settings));
   await closeOnSignals(server);
   process.stderr.write("Kiln has stopped.\n");
+  // A part that was left behind, as it waits for a server that is away, keeps no process.
+  process.exit(0);
 }
 
 /** Options go over the environment: they are what was typed last. */

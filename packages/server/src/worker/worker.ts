@@ -1,5 +1,6 @@
 import { hostname } from "node:os";
 import type { Logger } from "pino";
+import { endsWithin } from "../ends-within.ts";
 import type { EngineSupervisor } from "../engine/supervisor.ts";
 import { messageOf } from "../errors.ts";
 import type { EventBus } from "../events/bus.ts";
@@ -38,6 +39,8 @@ interface Started extends Held {
 /** Why a running job is told to stop. */
 export type StopReason = "cancelled" | "deadline" | "drain";
 
+/** For jobs to go back to the queue after the drain time; one that is there takes them in milliseconds. */
+const GIVE_BACK_MILLISECONDS = 3000;
 const WATCH_MILLISECONDS = 2000;
 const REPORT_MILLISECONDS = 5000;
 /** Node's timers hold 31 bits, which is more than the longest deadline that a request may name. */
@@ -89,7 +92,10 @@ export class Worker {
     return this.#running.size;
   }
 
-  /** Takes no more, gives back what waits here, lets running jobs go on for a while, and gives back the rest. */
+  /**
+   * Takes no more, gives back what waits here, lets running jobs go on for a while, and gives back the rest. What cannot
+   * be given back, because queue or records are away, goes back by itself when its lock expires.
+   */
   async close(drainSeconds: number): Promise<void> {
     this.#draining = true;
     const closing = this.#queueWorker?.close();
@@ -98,7 +104,7 @@ export class Worker {
     const timer = setTimeout(() => {
       for (const { abort } of this.#running.values()) abort.abort("drain" satisfies StopReason);
     }, drainSeconds * 1000);
-    await closing;
+    if (closing) await endsWithin(closing, drainSeconds * 1000 + GIVE_BACK_MILLISECONDS);
     clearTimeout(timer);
     for (const each of this.#timers) clearInterval(each);
     this.#unsubscribe();
