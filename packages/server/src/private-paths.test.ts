@@ -13,8 +13,37 @@ test.each([
   ["C:\\models\\a.safetensors is damaged.", "a.safetensors is damaged."],
   ["There is nothing at GET /v1/models/tmp; see /docs/x or https://example.org/home/x.", undefined],
   ["steps and/or size: 1/2, image/png", undefined],
-])("%s", (message, expected) => {
-  expect(withoutPaths(message)).toBe(expected ?? message);
+  // What stands in quotes is one path, blanks or not.
+  ['The file "/home/Anna Bell/My Models/a b.safetensors" is cut.', 'The file "a b.safetensors" is cut.'],
+  ["ENOENT: no such file or directory, rename '/tmp/a b/x.png' -> '/tmp/c d/y z.png'", undefined, "rename 'x.png' -> 'y z.png'"],
+  ["cannot open '/home/me/Anna's models/x.png'", "cannot open 'x.png'"],
+  ['`/tmp/one/` and "/tmp/the other/" are folders', '`one` and "the other" are folders'],
+  ['There is no model "/v1/some thing/x".', undefined],
+  ["C:\\Users\\Anna Bell\\My Models\\a.safetensors is damaged; see C:\\b c\\d.", "a.safetensors is damaged; see d."],
+  ['"C:\\Program Files\\a b.onnx" and \\\\server\\share\\x y\\z.png', '"a b.onnx" and z.png'],
+  ["http://[::1]:80/tmp/a b/c and http://[::1]/home/x, ws://host/home/a%20b/c", undefined],
+  ["of /tmp/a and /tmp/b, 1/2 of /tmp/c is left", "of a and b, 1/2 of c is left"],
+])("%s", (message, expected, part) => {
+  if (part === undefined) expect(withoutPaths(message)).toBe(expected ?? message);
+  else expect(withoutPaths(message)).toContain(part);
+});
+
+test("a folder's name with blanks outside quotes is known by the folder, and the sentence's words stay", () => {
+  const root = folder();
+  mkdirSync(join(root, "My Models (old)", "of Anna's"), { recursive: true });
+  const deep = join(root, "My Models (old)", "of Anna's", "tiny-xl");
+  expect(withoutPaths(`${deep} has no unet/config.json, and ${deep}/vae has.`)).toBe(
+    "tiny-xl has no unet/config.json, and vae has.",
+  );
+  expect(withoutPaths(`${root}/My and/or ${root}/Models (old)/x`)).toBe("My and/or Models (old)/x");
+  expect(withoutPaths(`nothing at ${join(root, "My Models (old)")}.`)).toBe("nothing at My Models (old).");
+});
+
+test("a message made of slashes and blanks takes no time", () => {
+  const long = "/tmp/a b ".repeat(20_000);
+  expect(withoutPaths(long)).toBe("a b ".repeat(20_000));
+  expect(withoutPaths(`"/${"tmp a' ".repeat(20_000)}`)).toContain("tmp a'");
+  expect(withoutPaths(`C:\\${"a ".repeat(20_000)}`)).toContain("a a");
 });
 
 describe.skipIf(!REFERENCE_FOLDER)("a checkpoint that turns out to be broken when it is drawn with", () => {
