@@ -45,11 +45,12 @@ const row = () => ({
   timestep: 500,
   conditioning: { text: normal(77 * 2048), addition: normal(2816) },
   adapters: [],
+  controls: [],
 });
 const rows = Array.from({ length: Number(options.rows) }, row);
 const latents = normal(4 * side * side);
 const call = {
-  unet: () => predictor.predict(rows, { height: side, width: side }, undefined, {}),
+  unet: () => predictor.predict(rows, { height: side, width: side }, undefined),
   vae: () => autoencoder.decode(latents, side, side),
 }[options.network];
 

@@ -64,9 +64,10 @@ async function step() {
     timestep: 500,
     conditioning: { text: normal(77 * 2048), addition: normal(2816) },
     adapters: [],
+    controls: [],
   });
   const rows = [row(), row()];
-  await timed(() => predictor.predict(rows, { height: side, width: side }, undefined, {}));
+  await timed(() => predictor.predict(rows, { height: side, width: side }, undefined));
 }
 
 async function vae() {

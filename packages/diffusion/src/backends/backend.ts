@@ -18,6 +18,13 @@ export interface Backend {
    * may take back, are none. Absent where weights are not in the machine's memory: then no request is refused for its size.
    */
   readonly residentBytes?: (tensor: TensorView) => number;
+  /**
+   * Whether networks that read the same tensors hold them once: one more of them costs little, and so a UNet and its ControlNets are
+   * compiled as one network, whose residuals stay on the device. Elsewhere each is compiled for itself.
+   */
+  readonly sharesWeights?: boolean;
+  /** How many rows the UNet is asked for where so many are wanted, at least as many: absent where every number is as good. */
+  readonly paddedRows?: (rows: number) => number;
   /** Bytes of the device's own memory, where it has one. */
   readonly deviceMemory?: () => { readonly free: number; readonly total: number };
   /** The largest tensor that the device takes, in bytes, where it is known: what would be larger goes in tiles. */

@@ -1,6 +1,6 @@
 import type { WeightedAdapter } from "../networks/adapter-stack.ts";
-import type { ControlNetwork } from "../networks/control-network.ts";
-import type { RowConditioning } from "../networks/noise-predictor.ts";
+import type { RowControl } from "../networks/control-network.ts";
+import type { RowConditioning } from "../networks/row.ts";
 import type { RandomState } from "../random/random.ts";
 import type { Scheduler, SchedulerState } from "../schedulers/scheduler.ts";
 import type { NoiseStream } from "./noise-stream.ts";
@@ -35,14 +35,8 @@ export interface Guidance {
   readonly rescale: number;
 }
 
-/** A ControlNet's part in a picture. */
-export interface SlotControl {
-  readonly network: ControlNetwork;
-  /** [3, 8 height, 8 width] in 0..1. */
-  readonly condition: Float32Array;
-  readonly scale: number;
-  /** It guides the positive half alone, its inner residuals more than its outer ones. */
-  readonly guess?: boolean;
+/** A ControlNet's part in a picture. In guess mode it guides the positive half alone. */
+export interface SlotControl extends RowControl {
   /** The part of the run in which it acts, as fractions. */
   readonly start: number;
   readonly end: number;

@@ -1,9 +1,10 @@
 import { KilnError } from "../errors.ts";
 import type { AdapterStack } from "../networks/adapter-stack.ts";
-import type { ControlledRow, ControlNetwork } from "../networks/control-network.ts";
-import type { NoisePredictor, Residuals, Row, RowConditioning } from "../networks/noise-predictor.ts";
+import type { RowControl } from "../networks/control-network.ts";
+import type { NoisePredictor } from "../networks/noise-predictor.ts";
+import type { Row, RowConditioning } from "../networks/row.ts";
 import { guided } from "./guidance.ts";
-import type { Slot } from "./slot.ts";
+import type { Slot, SlotControl } from "./slot.ts";
 
 /**
  * One evaluation for each of several slots in one call of the UNet: the unit of work of the whole engine.
@@ -18,11 +19,8 @@ export async function step(
   slots: readonly Slot[],
   stack: AdapterStack | undefined,
 ): Promise<(Float32Array | undefined)[]> {
-  const rows = slots.map(rowsOf);
-  const batch = rows.flat();
   const size = { height: slots[0]?.definition.height ?? 0, width: slots[0]?.definition.width ?? 0 };
-  const residuals = await controlResiduals(slots, rows, size);
-  const predictions = await predictor.predict(batch, size, stack, residuals);
+  const predictions = await predictor.predict(slots.flatMap(rowsOf), size, stack);
   return slots.map((slot) => advance(slot, predictions.splice(0, slot.rows)));
 }
 
@@ -38,37 +36,28 @@ function rowsOf(slot: Slot): Row[] {
   const scaled = scheduler.scaleModelInput(slot.latents, slot.scheduler);
   const sample = inpainting?.maskedLatents ? join(scaled, inpainting.mask, inpainting.maskedLatents) : scaled;
   const timestep = scheduler.timesteps[slot.scheduler.index] ?? 0;
-  const row = (conditioning: RowConditioning): Row => ({ sample, timestep, conditioning, adapters });
-  return negative ? [row(negative), row(positive)] : [row(positive)];
-}
-
-async function controlResiduals(
-  slots: readonly Slot[],
-  rows: readonly Row[][],
-  size: { height: number; width: number },
-): Promise<Residuals> {
-  const controlled = new Map<ControlNetwork, ControlledRow[]>();
-  let place = 0;
-  for (const [i, slot] of slots.entries()) {
-    const active = slot.definition.controls.filter((control) => acts(slot, control) && control.scale !== 0);
-    for (const row of rows[i] ?? []) {
-      const negative = row.conditioning === slot.definition.negative;
-      for (const { network, condition, scale, guess = false } of active) {
-        if (guess && negative) continue;
-        const list = controlled.get(network) ?? [];
-        list.push({ row, place, condition, scale, guess });
-        controlled.set(network, list);
-      }
-      place++;
-    }
-  }
-  let residuals: Residuals = {};
-  for (const [network, list] of controlled) residuals = await network.addResiduals(list, size, place, residuals);
-  return residuals;
+  const acting = slot.definition.controls.filter((control) => control.scale !== 0 && acts(slot, control));
+  const row = (conditioning: RowConditioning, controls: readonly RowControl[]): Row => ({
+    sample,
+    timestep,
+    conditioning,
+    adapters,
+    controls,
+  });
+  const whole = row(positive, acting);
+  return negative
+    ? [
+        row(
+          negative,
+          acting.filter(({ guess }) => guess !== true),
+        ),
+        whole,
+      ]
+    : [whole];
 }
 
 /** Whether the coming evaluation lies wholly inside a control's part of the run; a run that ends early counts as the whole would. */
-function acts({ definition, scheduler: { index } }: Slot, control: { start: number; end: number }): boolean {
+function acts({ definition, scheduler: { index } }: Slot, control: SlotControl): boolean {
   const total = definition.scheduler.timesteps.length - definition.begin;
   const done = index - definition.begin;
   return done / total >= control.start && (done + 1) / total <= control.end;

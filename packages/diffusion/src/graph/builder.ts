@@ -124,6 +124,26 @@ export class GraphBuilder {
     return this.#add("pickToken", NONE, [x, index], 2, x.channels);
   }
 
+  /**
+   * Takes another graph's nodes in.
+   * @param given the value that stands for each of its inputs.
+   * @returns its outputs, which are values of this graph now.
+   */
+  include({ inputs, nodes, outputs }: Graph, given: (input: GraphInput) => Value): Map<string, Value> {
+    const values = new Map(inputs.map((input) => [input.value.id, given(input)]));
+    const here = ({ id }: Value): Value => {
+      const value = values.get(id);
+      if (!value) throw new Error(`value ${id} is used before it is computed`);
+      return value;
+    };
+    for (const node of nodes) {
+      const output = this.#value(node.output.rank, node.output.channels);
+      this.#nodes.push({ ...node, inputs: node.inputs.map(here), output });
+      values.set(node.output.id, output);
+    }
+    return new Map([...outputs].map(([name, value]) => [name, here(value)]));
+  }
+
   build(): Graph {
     return {
       name: this.#name,

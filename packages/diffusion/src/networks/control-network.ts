@@ -2,105 +2,77 @@ import type { ControlNetConfig } from "../checkpoint/model-configs.ts";
 import type { Weights } from "../checkpoint/tensor-view.ts";
 import { GraphBuilder } from "../graph/builder.ts";
 import type { Graph } from "../graph/graph.ts";
-import { floatTensor, type Tensor } from "../graph/tensor.ts";
+import type { Tensor } from "../graph/tensor.ts";
 import { controlNet } from "../models/controlnet.ts";
 import { Scope } from "../models/scope.ts";
 import { residualNames } from "../models/unet.ts";
-import type { NetworkCache } from "./network-cache.ts";
-import { conditioningInputs, type Residuals, type Row, stackRows } from "./noise-predictor.ts";
+import { conditioningInputs, type Row, stackRows } from "./row.ts";
 
-/** A row that a ControlNet looks at. */
-export interface ControlledRow {
-  readonly row: Row;
-  /** The row's place in the UNet's batch. */
-  readonly place: number;
+/** A ControlNet's part in one evaluation of one row. */
+export interface RowControl {
+  readonly network: ControlNetwork;
   /** [3, 8 height, 8 width] in 0..1. */
   readonly condition: Float32Array;
-  /** Times every residual; zero rows are not asked at all. */
+  /** Times every residual. */
   readonly scale: number;
   /** Outer residuals count less than inner ones: from a tenth at the first to the whole in the middle. */
   readonly guess?: boolean;
 }
 
-/** A ControlNet, ready to be asked for residuals. */
+/** A row, and one of the ControlNets that act on it. */
+export interface ControlledRow {
+  readonly row: Row;
+  readonly control: RowControl;
+}
+
+/** A ControlNet: its graph, and what it wants to be fed. */
 export class ControlNetwork {
+  /** A name that nothing else in a cache has. */
+  readonly key: string;
   readonly config: ControlNetConfig;
   readonly #weights: Weights;
-  readonly #cache: NetworkCache;
-  readonly #key: string;
 
-  constructor(key: string, config: ControlNetConfig, weights: Weights, cache: NetworkCache) {
-    this.#key = key;
+  constructor(key: string, config: ControlNetConfig, weights: Weights) {
+    this.key = key;
     this.config = config;
     this.#weights = weights;
-    this.#cache = cache;
   }
 
-  /**
-   * Adds this network's scaled residuals for some rows to those of a batch.
-   * @param size  latent height and width.
-   * @param batch rows in the UNet's batch; those not controlled get zeros.
-   */
-  async addResiduals(
-    rows: readonly ControlledRow[],
-    size: { height: number; width: number },
-    batch: number,
-    into: Residuals,
-  ): Promise<Residuals> {
-    const outputs = await this.#cache.use(
-      this.#key,
-      () => this.#build(),
-      (network) =>
-        network.run({
-          ...conditioningInputs(
-            this.config,
-            rows.map(({ row }) => row),
-          ),
-          sample: stackRows(
-            rows.map(({ row }) => row.sample.subarray(0, this.config.inChannels * size.height * size.width)),
-            [this.config.inChannels, size.height, size.width],
-          ),
-          condition: stackRows(
-            rows.map(({ condition }) => condition),
-            [this.config.conditioningChannels, size.height * PIXELS_PER_LATENT, size.width * PIXELS_PER_LATENT],
-          ),
-        }),
-    );
-    const sums: Record<string, Tensor> = {};
-    const names = residualNames(this.config);
-    for (const [i, name] of names.entries()) {
-      const residual = outputs[name];
-      const guessed = 10 ** (i / (names.length - 1) - 1);
-      const scaled = rows.map((row) => ({ place: row.place, scale: row.scale * (row.guess ? guessed : 1) }));
-      if (residual) sums[name] = accumulate(residual, scaled, batch, into[name]);
-    }
-    return sums;
-  }
-
-  #build(): Graph {
+  /** Its outputs: the residuals, not yet scaled. */
+  build(): Graph {
     const graph = new GraphBuilder("ControlNet");
     const scope = Scope.root("ControlNet", graph, this.#weights);
     controlNet(scope, this.config);
     scope.finish();
     return graph.build();
   }
+
+  /** @param size latent height and width. */
+  inputs(rows: readonly ControlledRow[], size: { height: number; width: number }): Record<string, Tensor> {
+    const { inChannels, conditioningChannels } = this.config;
+    return {
+      ...conditioningInputs(
+        this.config,
+        rows.map(({ row }) => row),
+      ),
+      // An inpainting network's sample goes on with the mask and the masked latents, which ControlNets do not see.
+      sample: stackRows(
+        rows.map(({ row }) => row.sample.subarray(0, inChannels * size.height * size.width)),
+        [inChannels, size.height, size.width],
+      ),
+      condition: stackRows(
+        rows.map(({ control }) => control.condition),
+        [conditioningChannels, size.height * PIXELS_PER_LATENT, size.width * PIXELS_PER_LATENT],
+      ),
+    };
+  }
+
+  /** What each residual is multiplied by, in the order of `residualNames`; guess mode's steps as diffusers has them. */
+  factors({ scale, guess = false }: RowControl): number[] {
+    const { length } = residualNames(this.config);
+    return Array.from({ length }, (_, i) => scale * (guess ? 10 ** (i / (length - 1) - 1) : 1));
+  }
 }
 
 /** Pixels along one side of what a latent stands for. */
 export const PIXELS_PER_LATENT = 8;
-
-function accumulate(
-  residual: Tensor & { data: Float32Array },
-  rows: readonly Pick<ControlledRow, "place" | "scale">[],
-  batch: number,
-  before: Tensor | undefined,
-): Tensor {
-  const [, ...shape] = residual.shape;
-  const size = residual.data.length / rows.length;
-  const sum = before?.data instanceof Float32Array ? before.data : new Float32Array(batch * size);
-  for (const [i, { place, scale }] of rows.entries()) {
-    for (let j = 0; j < size; j++)
-      sum[place * size + j] = (sum[place * size + j] ?? 0) + scale * (residual.data[i * size + j] ?? 0);
-  }
-  return floatTensor(sum, [batch, ...shape]);
-}

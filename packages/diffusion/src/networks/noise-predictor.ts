@@ -4,34 +4,23 @@ import { GraphBuilder } from "../graph/builder.ts";
 import type { Graph } from "../graph/graph.ts";
 import { floatTensor, type Tensor } from "../graph/tensor.ts";
 import { Scope } from "../models/scope.ts";
-import { sinusoids } from "../models/timestep-embedding.ts";
 import { residualNames, unet } from "../models/unet.ts";
 import { type AdapterStack, adapterKey, type WeightedAdapter } from "./adapter-stack.ts";
+import type { ControlNetwork } from "./control-network.ts";
+import { controlResiduals } from "./control-residuals.ts";
+import { controlInputs, controlledKey, groupByControls, joinControls } from "./controlled-unet.ts";
 import type { NetworkCache } from "./network-cache.ts";
-
-/** What one row of a batch is told beside its sample. */
-export interface RowConditioning {
-  /** Text states, [tokens, width], row-major. */
-  readonly text: Float32Array;
-  /** SDXL: pooled text, then the sinusoids of the `time_ids`; undefined where the network has none. */
-  readonly addition: Float32Array | undefined;
-  /** Consistency-distilled networks: the guidance scale's embedding. */
-  readonly guidance?: Float32Array;
-}
-
-/** One row of a batch: a sample at a timestep with its conditioning. */
-export interface Row {
-  /** [channels, height, width], as the scheduler scaled it, with mask and masked latents behind it for inpainting networks. */
-  readonly sample: Float32Array;
-  readonly timestep: number;
-  readonly conditioning: RowConditioning;
-  readonly adapters: readonly WeightedAdapter[];
-}
-
-/** Residuals of ControlNets for a whole batch, by `residualNames`. */
-export type Residuals = Readonly<Record<string, Tensor>>;
+import { conditioningInputs, type Row, splitRows, stackRows } from "./row.ts";
 
 const NOTHING = floatTensor(new Float32Array(1), [1, 1, 1, 1]);
+
+/** What all rows of a batch have in common. */
+interface Shared {
+  /** Of the latents. */
+  readonly size: { readonly height: number; readonly width: number };
+  /** The adapters of all rows, or undefined where no row has any. */
+  readonly stack: AdapterStack | undefined;
+}
 
 /** The UNet of a checkpoint, ready to be asked for predictions. */
 export class NoisePredictor {
@@ -63,41 +52,64 @@ export class NoisePredictor {
   }
 
   /**
-   * One call of the network for rows of one size and one number of tokens.
-   * @param stack the adapters of all rows, or undefined where no row has any.
+   * Predictions for rows of one size and one number of tokens, with what their ControlNets add. All share one call, or, where
+   * the backend joins ControlNets and the UNet in one network, those do on which the same ControlNets act.
    * @returns a prediction [channels, height, width] for each row.
    */
-  async predict(
+  async predict(rows: readonly Row[], size: Shared["size"], stack: AdapterStack | undefined): Promise<Float32Array[]> {
+    const shared = { size, stack };
+    if (this.#cache.backend.sharesWeights !== true) {
+      const padded = this.#padded(rows);
+      const answers = await this.#call([], padded, shared, await controlResiduals(padded, size, this.#cache));
+      return answers.slice(0, rows.length);
+    }
+    const predictions: Float32Array[] = [];
+    for (const group of groupByControls(rows)) {
+      const padded = this.#padded(group.rows);
+      const answers = await this.#call(group.networks, padded, shared, controlInputs(group.networks, padded, size));
+      for (const [i, answer] of answers.slice(0, group.rows.length).entries()) predictions[group.places[i] ?? 0] = answer;
+    }
+    return predictions;
+  }
+
+  /** Answers to rows that are added are thrown away; the last one is repeated, because it costs no numbers that no row has. */
+  #padded(rows: readonly Row[]): readonly Row[] {
+    const count = this.#cache.backend.paddedRows?.(rows.length) ?? rows.length;
+    return [...rows, ...rows.slice(-1).flatMap((last) => new Array<Row>(count - rows.length).fill(last))];
+  }
+
+  /** @param networks ControlNets that are joined with the UNet. @param fromControls their inputs, or residuals. */
+  async #call(
+    networks: readonly ControlNetwork[],
     rows: readonly Row[],
-    size: { height: number; width: number },
-    stack: AdapterStack | undefined,
-    residuals: Residuals,
+    { size, stack }: Shared,
+    fromControls: Readonly<Record<string, Tensor>>,
   ): Promise<Float32Array[]> {
     const layers = stack?.layers ?? new Set<string>();
     return this.#cache.use(
-      adapterKey(this.#key, layers),
-      () => this.#build(layers),
+      controlledKey(adapterKey(this.#key, layers), networks),
+      () => joinControls(this.#build(layers), networks),
       async (network) => {
-        const feeds: Record<string, Tensor> = {
-          ...conditioningInputs(this.config, rows),
-          sample: stackRows(
-            rows.map((row) => row.sample),
-            [this.config.inChannels, size.height, size.width],
-          ),
-        };
-        for (const name of residualNames(this.config)) feeds[name] = residuals[name] ?? NOTHING;
-        Object.assign(
-          feeds,
-          await stack?.inputs(
-            network.inputs,
-            rows.map((row) => row.adapters),
-          ),
+        const sample = stackRows(
+          rows.map((row) => row.sample),
+          [this.config.inChannels, size.height, size.width],
         );
-        const { prediction } = await network.run(feeds);
+        const adapters = rows.map((row) => row.adapters);
+        const { prediction } = await network.run({
+          ...conditioningInputs(this.config, rows),
+          sample,
+          ...(networks.length === 0 ? this.#withoutResiduals() : {}),
+          ...fromControls,
+          ...(await stack?.inputs(network.inputs, adapters)),
+        });
         if (!prediction) throw new Error("the UNet has no output");
         return splitRows(prediction.data, rows.length);
       },
     );
+  }
+
+  #withoutResiduals(): Record<string, Tensor> {
+    return Object.fromEntries(residualNames(this.config).map((name) => [name, NOTHING]));
   }
 
   #build(adapted: ReadonlySet<string>): Graph {
@@ -107,47 +119,4 @@ export class NoisePredictor {
     scope.finish();
     return graph.build();
   }
-}
-
-/** The conditioning inputs that UNets and ControlNets share. */
-export function conditioningInputs(
-  config: Omit<UNetConfig, "upBlockTypes" | "outChannels">,
-  rows: readonly Row[],
-): Record<string, Tensor> {
-  const width = config.blockOutChannels[0] ?? 0;
-  const timesteps = rows.map((row) => row.timestep);
-  const feeds: Record<string, Tensor> = {
-    timestep_embedding: floatTensor(sinusoids(timesteps, width, config), [rows.length, width]),
-    text: stackRows(
-      rows.map((row) => row.conditioning.text),
-      [-1, config.crossAttentionDim],
-    ),
-  };
-  const { additionEmbedType, projectionClassEmbeddingsInputDim, timeCondProjDim } = config;
-  if (additionEmbedType !== null) {
-    const additions = rows.map((row) => row.conditioning.addition ?? new Float32Array(projectionClassEmbeddingsInputDim ?? 0));
-    feeds.addition = stackRows(additions, [projectionClassEmbeddingsInputDim ?? 0]);
-  }
-  if (timeCondProjDim !== null) {
-    feeds.guidance_embedding = stackRows(
-      rows.map((row) => row.conditioning.guidance ?? new Float32Array(timeCondProjDim)),
-      [timeCondProjDim],
-    );
-  }
-  return feeds;
-}
-
-/** Equal-sized rows, one after the other: [rows, ...shape]; one size of the shape may be -1, to be told from the rows. */
-export function stackRows(rows: readonly Float32Array[], shape: readonly number[]): Tensor & { data: Float32Array } {
-  const size = rows[0]?.length ?? 0;
-  const data = new Float32Array(rows.length * size);
-  for (const [i, row] of rows.entries()) data.set(row, i * size);
-  const known = shape.reduce((product, n) => (n === -1 ? product : product * n), 1);
-  return floatTensor(data, [rows.length, ...shape.map((n) => (n === -1 ? size / known : n))]);
-}
-
-/** The reverse of `stackRows`; the rows are copies. */
-export function splitRows(data: Float32Array, rows: number): Float32Array[] {
-  const size = data.length / rows;
-  return Array.from({ length: rows }, (_, i) => data.slice(i * size, (i + 1) * size));
 }

@@ -10,7 +10,7 @@ import { EmbeddingTable } from "../text/embedding-table.ts";
 import type { PromptWindow } from "../text/prompt-chunks.ts";
 import { AdapterStack, adapterKey, type WeightedAdapter } from "./adapter-stack.ts";
 import type { NetworkCache } from "./network-cache.ts";
-import { splitRows } from "./noise-predictor.ts";
+import { splitRows } from "./row.ts";
 
 const TABLE = "embeddings.token_embedding.weight";
 const PROJECTION = "text_projection.weight";

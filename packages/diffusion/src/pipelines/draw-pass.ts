@@ -4,7 +4,7 @@ import { Slot, type SlotControl } from "../denoise/slot.ts";
 import type { WeightedAdapter } from "../networks/adapter-stack.ts";
 import type { Autoencoder } from "../networks/autoencoder.ts";
 import { PIXELS_PER_LATENT } from "../networks/control-network.ts";
-import type { RowConditioning } from "../networks/noise-predictor.ts";
+import type { RowConditioning } from "../networks/row.ts";
 import { brownianNoise } from "../random/brownian-tree.ts";
 import { createRandom } from "../random/create-random.ts";
 import type { RandomSource } from "../random/random.ts";

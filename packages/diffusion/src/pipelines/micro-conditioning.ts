@@ -1,7 +1,7 @@
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { KilnError } from "../errors.ts";
 import { sinusoids } from "../models/timestep-embedding.ts";
-import type { RowConditioning } from "../networks/noise-predictor.ts";
+import type { RowConditioning } from "../networks/row.ts";
 import type { EncodedPrompt } from "./prompt-encoder.ts";
 import type { GenerateRequest, Pair } from "./request.ts";
 

@@ -1,6 +1,7 @@
 import type { Backend } from "../backend.ts";
 import type { Device } from "./device.ts";
 import { DeviceNetwork } from "./device-network.ts";
+import { paddedRows } from "./padded-rows.ts";
 import type { ComputeType } from "./weight-request.ts";
 
 /**
@@ -11,6 +12,8 @@ export function deviceBackend(device: Device, name: string, type: ComputeType): 
   return {
     name,
     precision: type,
+    sharesWeights: true,
+    paddedRows,
     deviceMemory: () => device.memory.state(),
     compile: async (graph) => new DeviceNetwork(device, graph, graph.needsFloat32Range ? "float32" : type),
   };

@@ -1,4 +1,4 @@
-import { type DiffusionModel, type Residuals, type Row, rowConditioning } from "../../index.ts";
+import { type DiffusionModel, type Row, rowConditioning } from "../../index.ts";
 import type { CaseFile } from "../../testing/case-file.ts";
 import { type CaseKind, inEveryLayout } from "../attempt.ts";
 import type { Produced } from "../comparison.ts";
@@ -8,7 +8,7 @@ import { floatTensor, fromEnd, optionalFloatTensor, rowsOf, stack } from "../ten
 /** One call of the UNet. */
 export const unet: CaseKind = (file, workbench) =>
   inEveryLayout(new Fields(file.meta).text("checkpoint"), workbench, async ({ model }) => ({
-    output: await predict(file, model, networkRows(file, model), {}),
+    output: await predict(file, model, networkRows(file, model)),
   }));
 
 /** The case's batch as rows of the UNet. */
@@ -26,21 +26,17 @@ export function networkRows(file: CaseFile, { checkpoint }: DiffusionModel): rea
       checkpoint,
     ),
     adapters: [],
+    controls: [],
   }));
 }
 
-export async function predict(
-  file: CaseFile,
-  { predictor }: DiffusionModel,
-  rows: readonly Row[],
-  residuals: Residuals,
-): Promise<Produced> {
+export async function predict(file: CaseFile, { predictor }: DiffusionModel, rows: readonly Row[]): Promise<Produced> {
   const size = latentSize(file);
-  const predictions = await predictor.predict(rows, size, undefined, residuals);
+  const predictions = await predictor.predict(rows, size, undefined);
   return stack(predictions, [predictor.config.outChannels, size.height, size.width]);
 }
 
-export function latentSize(file: CaseFile): { height: number; width: number } {
+function latentSize(file: CaseFile): { height: number; width: number } {
   const sample = floatTensor(file, "sample");
   return { height: fromEnd(sample, 2), width: fromEnd(sample, 1) };
 }
