@@ -15,7 +15,7 @@ test.each([
   ["steps and/or size: 1/2, image/png", undefined],
   // What stands in quotes is one path, blanks or not.
   ['The file "/home/Anna Bell/My Models/a b.safetensors" is cut.', 'The file "a b.safetensors" is cut.'],
-  ["ENOENT: no such file or directory, rename '/tmp/a b/x.png' -> '/tmp/c d/y z.png'", undefined, "rename 'x.png' -> 'y z.png'"],
+  ["cannot rename '/tmp/a b/x.png' -> '/tmp/c d/y z.png'", "cannot rename 'x.png' -> 'y z.png'"],
   ["cannot open '/home/me/Anna's models/x.png'", "cannot open 'x.png'"],
   ['`/tmp/one/` and "/tmp/the other/" are folders', '`one` and "the other" are folders'],
   ['There is no model "/v1/some thing/x".', undefined],
@@ -23,9 +23,8 @@ test.each([
   ['"C:\\Program Files\\a b.onnx" and \\\\server\\share\\x y\\z.png', '"a b.onnx" and z.png'],
   ["http://[::1]:80/tmp/a b/c and http://[::1]/home/x, ws://host/home/a%20b/c", undefined],
   ["of /tmp/a and /tmp/b, 1/2 of /tmp/c is left", "of a and b, 1/2 of c is left"],
-])("%s", (message, expected, part) => {
-  if (part === undefined) expect(withoutPaths(message)).toBe(expected ?? message);
-  else expect(withoutPaths(message)).toContain(part);
+])("%s", (message, expected) => {
+  expect(withoutPaths(message)).toBe(expected ?? message);
 });
 
 test("a folder's name with blanks outside quotes is known by the folder, and the sentence's words stay", () => {
@@ -39,7 +38,7 @@ test("a folder's name with blanks outside quotes is known by the folder, and the
   expect(withoutPaths(`nothing at ${join(root, "My Models (old)")}.`)).toBe("nothing at My Models (old).");
 });
 
-test("a message made of slashes and blanks takes no time", () => {
+test("a message made of slashes and blanks does not stall", () => {
   const long = "/tmp/a b ".repeat(20_000);
   expect(withoutPaths(long)).toBe("a b ".repeat(20_000));
   expect(withoutPaths(`"/${"tmp a' ".repeat(20_000)}`)).toContain("tmp a'");

@@ -10,7 +10,7 @@ const QUOTED = /(["'`])((?:[A-Za-z]:\\|\\\\|\/)(?:(?!\1(?!\w))[^\n])*)\1(?!\w)/g
 /** From the root to what ends it in a sentence, a blank for one. Not behind what an address has before its path. */
 const POSIX = new RegExp(String.raw`(?<![\w.~/\]-])(?:/${WORD})+/?`, "g");
 /** A path that goes on below a folder. */
-const BELOW = new RegExp(String.raw`^(?:${WORD}(?:/${WORD})*/?)?`);
+const BELOW = new RegExp(`^(?:${WORD}(?:/${WORD})*/?)?`);
 /** What may stand in a folder's name between the first blank or bracket and the slash behind it. */
 const REST_OF_FOLDER = /^[^\n"`:;<>|?*/]{1,255}\//;
 /** No sentence has a backslash, so blanks before one belong to a folder's name. */
