@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createRandom, type GenerateProgress, Pipeline, resizePicture } from "../src/index.ts";
-import { difference, drawLatents, drawOne, KOHYA, loadTinyXl, SMALL, TAESD, TINY_XL, there } from "./tiny-xl.ts";
+import { difference, drawLatents, drawOne, KOHYA, loadTinyXl, SD15, SMALL, TAESD, TINY_XL, there } from "./tiny-xl.ts";
 
 describe.skipIf(!TINY_XL)("pictures in several passes", () => {
   let pipeline: Pipeline;
@@ -32,6 +32,30 @@ describe.skipIf(!TINY_XL)("pictures in several passes", () => {
     const byPixels = await drawLatents(pipeline, { ...SMALL, hires: { ...hires, upscaler: "lanczos" } });
     expect(difference(picture.latents.latents, byPixels)).toBeGreaterThan(0.1);
     expect(difference(picture.latents.latents, await drawLatents(pipeline, { ...SMALL, hires }))).toBe(0);
+  });
+
+  it("hires fix has prompts, guidance, scheduler, LoRAs and a checkpoint of its own", async () => {
+    const hires = { scale: 1.5, steps: 4, strength: 0.5 };
+    const loras = [{ file: there(KOHYA), weight: 2 }];
+    const own = { prompt: "a dog", negativePrompt: "grey", guidanceScale: 3, scheduler: "DDIM", loras, model: there(TINY_XL) };
+    const found = await drawLatents(pipeline, { ...SMALL, hires: { ...hires, ...own } });
+
+    const base = await drawOne(pipeline, SMALL);
+    const byHand = await drawLatents(pipeline, {
+      ...SMALL,
+      prompt: "a dog",
+      negativePrompt: "grey",
+      guidanceScale: 3,
+      scheduler: "DDIM",
+      loras,
+      image: resizePicture(base.picture, 96, 96),
+      width: 96,
+      height: 96,
+      strength: 0.5,
+    });
+    expect(difference(found, byHand)).toBe(0);
+    const other = pipeline.generate({ ...SMALL, hires: { ...hires, model: there(SD15) } });
+    await expect(other).rejects.toMatchObject({ code: "invalid_request", subject: "hires.model" });
   });
 
   it("an ensemble of a model with itself is the run of one model", async () => {

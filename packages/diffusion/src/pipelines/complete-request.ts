@@ -5,7 +5,7 @@ import { KilnError } from "../errors.ts";
 import { checkPromptLength } from "../text/clip-tokenizer.ts";
 import { type PictureSeed, pictureSeeds } from "./picture-seeds.ts";
 import { type Recipe, recipeFor } from "./recipes.ts";
-import type { GenerateRequest } from "./request.ts";
+import type { GenerateRequest, HiresRequest, LoraRequest } from "./request.ts";
 
 /** A request of which nothing is left out that a step needs. */
 export interface CompleteRequest extends GenerateRequest {
@@ -80,6 +80,7 @@ function checkRest(request: CompleteRequest): void {
   const { prompt, image, mask, strength, controls = [], loras = [], denoisingStart, denoisingEnd, clipSkip, eta } = request;
   if (typeof prompt !== "string") throw invalid("prompt", "prompt must be a text.");
   for (const field of PROMPTS) checkPromptLength(request[field] ?? "", field);
+  checkHires(request.hires ?? {});
   if (mask !== undefined && image === undefined)
     throw invalid("mask", "mask needs image: the picture that is to be painted over.");
   // AUTOMATIC1111 always makes one step.
@@ -110,10 +111,21 @@ function checkRest(request: CompleteRequest): void {
     within("controls.end", end, 0, 1);
     if (start > end) throw invalid("controls.start", "controls.start must not be greater than controls.end.");
   }
-  if (loras.length > MAX_LORAS) throw invalid("loras", `loras may be ${MAX_LORAS} at most.`);
+  checkLoras("loras", loras);
+}
+
+function checkHires({ prompt = "", negativePrompt = "", guidanceScale = 1, loras = [] }: HiresRequest): void {
+  checkPromptLength(prompt, "hires.prompt");
+  checkPromptLength(negativePrompt, "hires.negativePrompt");
+  within("hires.guidanceScale", guidanceScale, 0, MAX_GUIDANCE);
+  checkLoras("hires.loras", loras);
+}
+
+function checkLoras(name: string, loras: readonly LoraRequest[]): void {
+  if (loras.length > MAX_LORAS) throw invalid(name, `${name} may be ${MAX_LORAS} at most.`);
   for (const { weight = 1, textEncoderWeight = weight } of loras) {
-    within("loras.weight", weight, -MAX_ADAPTER_WEIGHT, MAX_ADAPTER_WEIGHT);
-    within("loras.textEncoderWeight", textEncoderWeight, -MAX_ADAPTER_WEIGHT, MAX_ADAPTER_WEIGHT);
+    within(`${name}.weight`, weight, -MAX_ADAPTER_WEIGHT, MAX_ADAPTER_WEIGHT);
+    within(`${name}.textEncoderWeight`, textEncoderWeight, -MAX_ADAPTER_WEIGHT, MAX_ADAPTER_WEIGHT);
   }
 }
 

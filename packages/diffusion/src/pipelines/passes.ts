@@ -1,8 +1,9 @@
+import { KilnError } from "../errors.ts";
 import type { Autoencoder } from "../networks/autoencoder.ts";
 import { PIXELS_PER_LATENT } from "../networks/control-network.ts";
 import { type CompleteRequest, completeRequest } from "./complete-request.ts";
 import type { DiffusionModel } from "./diffusion-model.ts";
-import type { LatentSource } from "./request.ts";
+import type { HiresRequest, LatentSource } from "./request.ts";
 import { planRun, type RunPlan } from "./run-plan.ts";
 
 /** How the latents of one pass become what the next one starts from. "run": the next goes on with the very run of the one before. */
@@ -15,6 +16,15 @@ export interface PlannedPass {
   readonly request: CompleteRequest;
   readonly plan: RunPlan;
   readonly from: Handover;
+  readonly isRefiner: boolean;
+}
+
+/** The checkpoints of a request. */
+export interface PassModels {
+  readonly base: DiffusionModel;
+  readonly refiner: DiffusionModel | undefined;
+  /** Draws the second pass of hires fix in the base's place. */
+  readonly second: DiffusionModel | undefined;
 }
 
 /** What diffusers and the services that Kiln replaces take for a refiner and a second pass. */
@@ -26,26 +36,34 @@ const HIRES = { scale: HIRES_SCALE, strength: { lanczos: 0.35, latent: 0.6 } } a
  * Every pass that a request asks for, in order: the picture; hires fix (enlarge and draw again); the refiner, as an
  * ensemble of experts (the last pass of the base ends early and the refiner goes on) or as a pass of its own.
  * @param vae takes the place of every model's own: base and refiner draw the same latents.
+ * @throws KilnError invalid_request for a second checkpoint of another family; and as `planRun`
  */
-export function planPasses(
-  model: DiffusionModel,
-  refiner: DiffusionModel | undefined,
-  request: CompleteRequest,
-  vae?: Autoencoder,
-): PlannedPass[] {
+export function planPasses(models: PassModels, request: CompleteRequest, vae?: Autoencoder): PlannedPass[] {
+  const { base: model, refiner, second = model } = models;
+  if (second.checkpoint.family !== model.checkpoint.family) {
+    const message = `hires.model is ${second.checkpoint.family} and the checkpoint ${model.checkpoint.family}: both must be of one family.`;
+    throw new KilnError("invalid_request", message, { subject: "hires.model" });
+  }
   const { refiner: refine, hires } = request;
   if (hires?.by === "refiner" && refine && refiner) return byRefiner(model, refiner, request, vae);
   const ensemble = refine && refine.mode !== "pass" ? { denoisingEnd: refine.switchAt ?? REFINER.switchAt } : {};
   const passes: PlannedPass[] = [];
   const add = (owner: DiffusionModel, wanted: CompleteRequest, from: Handover): void => {
     const plan = planRun(wanted, owner.checkpoint, wanted.image !== undefined);
-    passes.push({ model: owner, autoencoder: vae ?? owner.autoencoder, request: wanted, plan, from });
+    passes.push({
+      model: owner,
+      autoencoder: vae ?? owner.autoencoder,
+      request: wanted,
+      plan,
+      from,
+      isRefiner: owner === refiner,
+    });
   };
 
   add(model, { ...request, ...(hires ? {} : ensemble) }, "start");
   if (hires)
     add(
-      model,
+      second,
       { ...secondPass(request, hires), ...ensemble },
       hires.upscaler === "latent" ? "enlarged latents" : "enlarged pixels",
     );
@@ -74,6 +92,7 @@ function byRefiner(
     request: wanted,
     plan: planRun(wanted, owner.checkpoint, wanted.image !== undefined),
     from,
+    isRefiner: owner === refiner,
   });
   return [pass(model, request, "start"), pass(refiner, over, "enlarged pixels")];
 }
@@ -95,22 +114,44 @@ function secondHalf(
   const end = scheduler.timesteps.length;
   if (begin >= end) return [];
   return [
-    { model: refiner, autoencoder: vae ?? refiner.autoencoder, request, plan: { scheduler, begin, end, a1111 }, from: "run" },
+    {
+      model: refiner,
+      autoencoder: vae ?? refiner.autoencoder,
+      request,
+      plan: { scheduler, begin, end, a1111 },
+      from: "run",
+      isRefiner: true,
+    },
   ];
 }
 
-function secondPass(request: CompleteRequest, hires: NonNullable<CompleteRequest["hires"]>): CompleteRequest {
+function secondPass(request: CompleteRequest, hires: HiresRequest): CompleteRequest {
   const { scale = HIRES.scale, upscaler = "lanczos", strength = HIRES.strength[upscaler], steps = request.steps } = hires;
   const enlarged = (side: number): number => Math.round((side * scale) / PIXELS_PER_LATENT) * PIXELS_PER_LATENT;
-  const { mask: _mask, timesteps: _timesteps, sigmas: _sigmas, denoisingStart: _start, ...rest } = request;
+  const { mask: _mask, timesteps: _timesteps, sigmas: _sigmas, denoisingStart: _start, ...first } = request;
+  const rest = { ...first, ...ownOf(request, hires) };
   const [width, height] = [enlarged(request.width), enlarged(request.height)];
   // AUTOMATIC1111 makes all steps of a second pass, where image to image makes the strength's part of them.
-  const { scheduler } = request;
+  const { scheduler } = rest;
   const exact =
     typeof scheduler === "object" && "a1111" in scheduler
       ? { scheduler: { a1111: { ...scheduler.a1111, exactSteps: true } } }
       : {};
   return { ...rest, ...exact, width, height, strength, steps, image: latentsToCome(width, height) };
+}
+
+/** What hires fix says otherwise than the request. Its prompts are both encoders'. */
+function ownOf(
+  request: CompleteRequest,
+  { prompt, negativePrompt, guidanceScale, scheduler, loras }: HiresRequest,
+): Partial<CompleteRequest> {
+  return {
+    ...(prompt === undefined ? {} : { prompt, prompt2: "" }),
+    ...(negativePrompt === undefined ? {} : { negativePrompt, negativePrompt2: "" }),
+    guidanceScale: guidanceScale ?? request.guidanceScale,
+    scheduler: scheduler ?? request.scheduler,
+    ...(loras === undefined ? {} : { loras }),
+  };
 }
 
 /** The refiner has no say in LoRAs, ControlNets or the base's own schedule. It goes through the same gate as every request. */

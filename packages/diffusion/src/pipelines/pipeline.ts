@@ -1,34 +1,24 @@
-import { basename } from "node:path";
-import { type Adapter, fitAdapter, openAdapter } from "../adapters/adapter.ts";
-import { type Distilled, findDistilled } from "../checkpoint/distilled.ts";
-import { readTensor } from "../checkpoint/read-tensor.ts";
-import { openSafetensors } from "../checkpoint/safetensors.ts";
 import { DEFAULT_MAX_ROWS, type StepProgress } from "../denoise/denoiser.ts";
 import type { Slot } from "../denoise/slot.ts";
 import { KilnError } from "../errors.ts";
-import type { WeightedAdapter } from "../networks/adapter-stack.ts";
 import { PIXELS_PER_LATENT } from "../networks/control-network.ts";
 import { DEFAULT_TILING } from "../networks/tiling.ts";
 import { resizeLanczos } from "../pictures/lanczos.ts";
 import { tensorToPictures } from "../pictures/picture-tensor.ts";
 import { resizeBilinear } from "../pictures/resize-latents.ts";
-import { parseTextualInversion, type TextualInversion } from "../text/textual-inversion.ts";
-import { checkAdapterFits } from "./adapter-memory.ts";
 import { type CompleteRequest, completeRequest } from "./complete-request.ts";
 import { DiffusionModel, type LoadOptions } from "./diffusion-model.ts";
 import { drawPass, type Extras, prepareSlot } from "./draw-pass.ts";
+import { ExtraFiles, NO_EXTRAS } from "./extra-files.ts";
 import { GeneratedPicture } from "./generated-picture.ts";
 import { type LoadedPictures, loadPictures, sizeOf } from "./given-pictures.ts";
 import { checkFits, decodeTiling, estimateMemory } from "./memory-estimate.ts";
 import { pictureMetadata } from "./metadata.ts";
-import { HIRES_SCALE, type PlannedPass, planPasses } from "./passes.ts";
+import { HIRES_SCALE, type PassModels, type PlannedPass, planPasses } from "./passes.ts";
 import type { PictureSeed } from "./picture-seeds.ts";
 import { ProgressReporter } from "./progress.ts";
 import { recipeFor } from "./recipes.ts";
-import type { GenerateOptions, GenerateRequest, LatentSource, LoraRequest } from "./request.ts";
-
-/** Opened adapters and embeddings that are kept: each holds a header and, once used, its matrices. */
-const KEPT_FILES = 16;
+import type { GenerateOptions, GenerateRequest, LatentSource } from "./request.ts";
 
 /**
  * A checkpoint that draws. Many `generate` calls may run at once: pictures of one size share every call of the UNet.
@@ -42,14 +32,15 @@ const KEPT_FILES = 16;
 export class Pipeline {
   readonly model: DiffusionModel;
   readonly #options: LoadOptions;
-  readonly #refiners = new Map<string, Promise<DiffusionModel>>();
-  readonly #openedRefiners: DiffusionModel[] = [];
-  readonly #adapters = new Kept<OpenedAdapter>();
-  readonly #inversions = new Kept<TextualInversion>();
+  /** Refiners, and checkpoints that draw the second pass of hires fix. */
+  readonly #companions = new Map<string, Promise<DiffusionModel>>();
+  readonly #openedCompanions: DiffusionModel[] = [];
+  readonly #extraFiles: ExtraFiles;
 
   private constructor(model: DiffusionModel, options: LoadOptions) {
     this.model = model;
     this.#options = options;
+    this.#extraFiles = new ExtraFiles(options.memoryLimit);
   }
 
   /**
@@ -76,14 +67,14 @@ export class Pipeline {
 
   async #generate(request: GenerateRequest, options: GenerateOptions, onReady: () => void): Promise<GeneratedPicture[]> {
     // 1. Open what the request names, fill in what it leaves out, and plan the passes: the picture itself, hires fix, the refiner.
-    const { complete, pictures, passes, extras } = await this.#plan(request);
+    const { complete, pictures, passes } = await this.#plan(request);
     const { memoryLimit } = this.#options;
 
     // 2. Draw every picture through all passes; the denoiser lets them share calls.
     return Promise.all(
       complete.seeds.map(async (seed, index) => {
         const progress = new ProgressReporter(index, passes, options);
-        const latents = await drawPasses(passes, seed, { pictures, extras, progress, options, onReady, memoryLimit });
+        const latents = await drawPasses(passes, seed, { pictures, progress, options, onReady, memoryLimit });
 
         // 3. Decode.
         progress.decoding();
@@ -100,29 +91,30 @@ export class Pipeline {
    * @throws KilnError as `generate`; invalid_request also for a request with several passes (hires, refiner)
    */
   async prepare(request: GenerateRequest): Promise<Slot[]> {
-    const { complete, pictures, passes, extras } = await this.#plan(request);
+    const { complete, pictures, passes } = await this.#plan(request);
     const [pass, second] = passes;
     if (!pass || second) {
       const message = "A request with hires or refiner has several passes and cannot be prepared as slots: use generate.";
       throw new KilnError("invalid_request", message, { subject: complete.hires ? "hires" : "refiner" });
     }
-    return Promise.all(complete.seeds.map((seed) => prepareSlot({ ...pass, pictures, extras }, seed)));
+    return Promise.all(complete.seeds.map((seed) => prepareSlot({ ...pass, pictures }, seed)));
   }
 
-  /** Bytes of the weights that are compiled now, of the checkpoint and of the refiners that were used with it. */
+  /** Bytes of the weights that are compiled now, of the checkpoint and of those that were used with it. */
   get bytes(): number {
-    return this.#openedRefiners.reduce((sum, { cache }) => sum + cache.bytes, this.model.cache.bytes);
+    return this.#openedCompanions.reduce((sum, { cache }) => sum + cache.bytes, this.model.cache.bytes);
   }
 
   /**
    * What drawing a request will take of the memory, before anything is loaded for it: bytes of weights, as their files tell, and
    * bytes beside them at the peak (0 where the backend keeps them elsewhere than in the machine's memory).
-   * @throws KilnError file_*, checkpoint_* where the refiner that it names cannot be opened
+   * @throws KilnError file_*, checkpoint_* where a refiner or another checkpoint that it names cannot be opened
    */
   async memoryFor(request: GenerateRequest): Promise<{ readonly weights: number; readonly working: number }> {
     const { size } = recipeFor(this.model.checkpoint, this.model.defaults);
     const { width = size.width, height = size.height, count = 1, guidanceScale = 2, hires } = request;
-    const models = [this.model, ...(request.refiner ? [await this.#refiner(request.refiner.model)] : [])];
+    const { refiner, second } = await this.#openCompanions(request);
+    const models = [...new Set([this.model, refiner ?? this.model, second ?? this.model])];
     const scale = hires ? (hires.scale ?? HIRES_SCALE) : 1;
     const rows = this.#rows({ seeds: { length: count }, guidanceScale });
     const parts = models.map((model) => estimateMemory({ model, width: width * scale, height: height * scale, rows }));
@@ -135,25 +127,21 @@ export class Pipeline {
   /** Frees everything that was compiled. Nothing may be drawing. */
   async dispose(): Promise<void> {
     await this.model.dispose();
-    for (const refiner of this.#refiners.values()) await (await refiner).dispose();
+    for (const companion of this.#companions.values()) await (await companion).dispose();
   }
 
   async #plan(request: GenerateRequest): Promise<Planned> {
-    const loras = await this.#openLoras(request.loras ?? []);
+    const loras = await this.#extraFiles.distilled(request, this.model);
     const pictures = await loadPictures(request);
-    const complete = completeRequest(
-      request,
-      { ...this.#about, loras: loras.flatMap(({ distilled }) => distilled ?? []) },
-      sizeOf(pictures.image),
-    );
-    const refiner = complete.refiner && (await this.#refiner(complete.refiner.model));
+    const complete = completeRequest(request, { ...this.#about, loras }, sizeOf(pictures.image));
     const vae = complete.vae === undefined ? undefined : await this.model.autoencoderOf(complete.vae);
-    const passes = planPasses(this.model, refiner, complete, vae);
+    const passes = planPasses({ base: this.model, ...(await this.#openCompanions(complete)) }, complete, vae);
     checkFits(
       passes.map((pass) => ({ ...pass.request, model: pass.model, rows: this.#rows(pass.request) })),
       this.#options.memoryLimit,
     );
-    return { complete, pictures, passes, extras: await this.#extras(complete, loras) };
+    const withExtras = passes.map(async (pass) => ({ ...pass, extras: await this.#extrasOf(pass) }));
+    return { complete, pictures, passes: await Promise.all(withExtras) };
   }
 
   /** Rows of the UNet that the request's own pictures take at once. */
@@ -166,7 +154,18 @@ export class Pipeline {
     return { checkpoint: this.model.checkpoint, defaults: this.model.defaults };
   }
 
-  #refiner(path: string): Promise<DiffusionModel> {
+  #extrasOf({ model, request, isRefiner }: PlannedPass): Promise<Extras> | Extras {
+    return isRefiner ? NO_EXTRAS : this.#extraFiles.open(request, model);
+  }
+
+  async #openCompanions({ refiner, hires }: GenerateRequest): Promise<Pick<PassModels, "refiner" | "second">> {
+    return {
+      refiner: refiner && (await this.#companion(refiner.model)),
+      second: hires?.model === undefined ? undefined : await this.#companion(hires.model),
+    };
+  }
+
+  #companion(path: string): Promise<DiffusionModel> {
     const { backend, memoryBudget, maxRows, policy, tinyVae } = this.#options;
     const options: LoadOptions = {
       ...(backend ? { backend } : {}),
@@ -175,43 +174,11 @@ export class Pipeline {
       ...(maxRows === undefined ? {} : { maxRows }),
       ...(policy ? { policy } : {}),
     };
-    const known = this.#refiners.get(path) ?? DiffusionModel.load(path, options);
-    if (!this.#refiners.has(path))
-      known.then((opened) => this.#openedRefiners.push(opened)).catch(() => this.#refiners.delete(path));
-    this.#refiners.set(path, known);
+    const known = this.#companions.get(path) ?? DiffusionModel.load(path, options);
+    if (!this.#companions.has(path))
+      known.then((opened) => this.#openedCompanions.push(opened)).catch(() => this.#companions.delete(path));
+    this.#companions.set(path, known);
     return known;
-  }
-
-  #openLoras(loras: readonly LoraRequest[]): Promise<(OpenedAdapter & { request: LoraRequest })[]> {
-    return Promise.all(
-      loras.map(async (request) => ({
-        ...(await this.#adapters.get(request.file, () => this.#openLora(request.file))),
-        request,
-      })),
-    );
-  }
-
-  async #openLora(path: string): Promise<OpenedAdapter> {
-    const file = await openAdapter(path);
-    const distilled = findDistilled({ name: basename(path, ".safetensors"), metadata: file.metadata, timeCondProjDim: null });
-    const adapter = fitAdapter(file, this.model.checkpoint.weights);
-    checkAdapterFits(adapter, this.#options.memoryLimit);
-    return { adapter, distilled };
-  }
-
-  async #extras(
-    { embeddings = [] }: CompleteRequest,
-    loras: readonly (OpenedAdapter & { request: LoraRequest })[],
-  ): Promise<Extras> {
-    return {
-      unetAdapters: acting(loras.map(({ adapter, request: { weight = 1 } }) => ({ adapter, weight }))),
-      textAdapters: acting(
-        loras.map(({ adapter, request: { weight = 1, textEncoderWeight = weight } }) => ({ adapter, weight: textEncoderWeight })),
-      ),
-      inversions: await Promise.all(
-        embeddings.map(({ file, token }) => this.#inversions.get(`${file}\n${token ?? ""}`, () => openInversion(file, token))),
-      ),
-    };
   }
 }
 
@@ -219,19 +186,13 @@ export class Pipeline {
 interface Planned {
   readonly complete: CompleteRequest;
   readonly pictures: LoadedPictures;
-  readonly passes: readonly PlannedPass[];
-  readonly extras: Extras;
+  readonly passes: readonly ReadyPass[];
 }
 
-interface OpenedAdapter {
-  readonly adapter: Adapter;
-  /** The few-step training that the file says it carries. */
-  readonly distilled: Distilled | undefined;
-}
+type ReadyPass = PlannedPass & { readonly extras: Extras };
 
 interface Drawing {
   readonly pictures: LoadedPictures;
-  readonly extras: Extras;
   readonly progress: ProgressReporter;
   readonly options: GenerateOptions;
   readonly onReady: () => void;
@@ -240,15 +201,16 @@ interface Drawing {
 
 /** One picture through all passes: the latents of each are what the next begins with. */
 async function drawPasses(
-  passes: readonly PlannedPass[],
+  passes: readonly ReadyPass[],
   seed: PictureSeed,
-  { pictures, extras, progress, options, onReady, memoryLimit }: Drawing,
+  { pictures, progress, options, onReady, memoryLimit }: Drawing,
 ): Promise<LatentSource> {
   let made: LatentSource | undefined;
   let slot: Slot | undefined;
+  let before: ReadyPass | undefined;
   for (const pass of passes) {
     const { width, height } = pass.request;
-    const image = made ? await handOver(pass, made, memoryLimit) : pictures.image;
+    const image = made && before ? await handOver(before, pass, made, memoryLimit) : pictures.image;
     const given = made ? { image, mask: undefined, controls: pictures.controls } : pictures;
     progress.begin(pass);
     const goesOn = pass.from === "run";
@@ -258,26 +220,18 @@ async function drawPasses(
       onStep: (step: StepProgress) => progress.step(step),
       onReady,
     };
-    const isRefiner = pass.model !== passes[0]?.model;
-    const whole = { ...pass, pictures: given, extras: isRefiner ? NO_EXTRAS : extras };
-    slot = await drawPass(whole, seed, drawing, goesOn ? slot : undefined);
+    slot = await drawPass({ ...pass, pictures: given }, seed, drawing, goesOn ? slot : undefined);
+    before = pass;
     made = { latents: slot.latents, width: width / PIXELS_PER_LATENT, height: height / PIXELS_PER_LATENT };
   }
   if (!made) throw new Error("there was no pass");
   return made;
 }
 
-/** A weight of zero is no adapter: the plain network draws, to the same bits. */
-function acting(adapters: readonly WeightedAdapter[]): readonly WeightedAdapter[] {
-  return adapters.filter(({ weight }) => weight !== 0);
-}
-
-/** A refiner has its own layers: adapters and embeddings of the base mean nothing to it. */
-const NO_EXTRAS: Extras = { unetAdapters: [], textAdapters: [], inversions: [] };
-
 /** What a pass begins with, from the latents of the one before. */
 async function handOver(
-  { from, model, autoencoder, request: { width, height } }: PlannedPass,
+  before: PlannedPass,
+  { from, request: { width, height } }: PlannedPass,
   made: LatentSource,
   memoryLimit: number | undefined,
 ): Promise<LoadedPictures["image"]> {
@@ -286,7 +240,7 @@ async function handOver(
     return { latents: resizeBilinear(made, size), ...size };
   }
   if (from !== "enlarged pixels") return made;
-  const pixels = await decode({ model, autoencoder }, made, memoryLimit);
+  const pixels = await decode(before, made, memoryLimit);
   return resizeLanczos(toPicture(pixels, made), width, height);
 }
 
@@ -333,27 +287,4 @@ async function finish(
     latents,
     metadata: pictureMetadata(request, seed, picture, model.checkpoint),
   });
-}
-
-async function openInversion(file: string, token: string | undefined): Promise<TextualInversion> {
-  const { tensors } = await openSafetensors(file);
-  const read = await Promise.all(
-    [...tensors].map(async ([name, view]) => [name, { shape: view.shape, data: await readTensor(view) }] as const),
-  );
-  return parseTextualInversion(new Map(read), basename(file, ".safetensors"), token);
-}
-
-/** The latest few opened files by name. */
-class Kept<T> {
-  readonly #entries = new Map<string, Promise<T>>();
-
-  get(key: string, open: () => Promise<T>): Promise<T> {
-    const found = this.#entries.get(key) ?? open();
-    this.#entries.delete(key);
-    this.#entries.set(key, found);
-    found.catch(() => this.#entries.delete(key));
-    const [oldest] = this.#entries.keys();
-    if (this.#entries.size > KEPT_FILES && oldest !== undefined) this.#entries.delete(oldest);
-    return found;
-  }
 }

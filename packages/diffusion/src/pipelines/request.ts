@@ -156,6 +156,14 @@ export interface HiresRequest {
   readonly upscaler?: "lanczos" | "latent";
   /** Who draws the second time: the checkpoint (default), or the request's refiner alone, whose own mode then does not count. */
   readonly by?: "base" | "refiner";
+  /** A checkpoint of the same family that draws the second time in the first one's place: a file or a folder. */
+  readonly model?: string;
+  /** What the second pass is told, by both text encoders. Default: the request's. */
+  readonly prompt?: string;
+  readonly negativePrompt?: string;
+  readonly guidanceScale?: number;
+  readonly scheduler?: SchedulerRequest;
+  readonly loras?: readonly LoraRequest[];
   /** Of the second pass. Default 0.35 for pixels; 0.6 for latents, which need more to become sharp. */
   readonly strength?: number;
   /** Default: the request's. */
