@@ -37,6 +37,8 @@ export interface CompiledGraph {
   readonly inputs: readonly GraphInput[];
   /** Memory that the compiled weights take, in bytes: an estimate for budgets. */
   readonly weightBytes: number;
+  /** The same by tensor, where the backend shares weights among networks. */
+  readonly sharedWeights?: ReadonlyMap<TensorView, number>;
   /** Runs once. The arrays given are not kept; the arrays returned are the caller's. */
   run(inputs: Readonly<Record<string, Tensor>>): Promise<Readonly<Record<string, Tensor & { data: Float32Array }>>>;
   dispose(): Promise<void>;

@@ -1,5 +1,6 @@
 import type { Backend, CompiledGraph } from "../backends/backend.ts";
 import type { Graph } from "../graph/graph.ts";
+import { WeightAccount } from "./weight-account.ts";
 
 /**
  * Compiled networks by name, within a budget of memory. Each is compiled when it is first asked for; when the budget is
@@ -10,6 +11,7 @@ export class NetworkCache {
   readonly #budgetBytes: number;
   /** In order of use, least recent first. */
   readonly #entries = new Map<string, Entry>();
+  readonly #account = new WeightAccount();
 
   /** @param budgetBytes memory for weights; Infinity keeps everything. */
   constructor(backend: Backend, budgetBytes = Number.POSITIVE_INFINITY) {
@@ -28,7 +30,7 @@ export class NetworkCache {
       await this.#evict(key);
       return await work(network);
     } catch (error) {
-      if (entry.bytes === undefined) this.#entries.delete(key); // it never compiled: the next caller tries again
+      if (!entry.compiled) this.#entries.delete(key); // it never compiled: the next caller tries again
       throw error;
     } finally {
       entry.users--;
@@ -42,8 +44,8 @@ export class NetworkCache {
   prepare(key: string, build: () => Graph): void {
     if (this.#entries.has(key)) return;
     const graph = build();
-    const held = [...this.#entries.values()].reduce((sum, entry) => sum + (entry.bytes ?? entry.expected), 0);
-    if (held + residentBytes(graph, this.backend) > this.#budgetBytes) return;
+    const toCome = [...this.#entries.values()].reduce((sum, entry) => sum + (entry.compiled ? 0 : entry.expected), 0);
+    if (this.bytes + toCome + residentBytes(graph, this.backend) > this.#budgetBytes) return;
     const entry = this.#start(graph);
     this.#entries.set(key, entry);
     entry.network.catch(() => {
@@ -57,7 +59,7 @@ export class NetworkCache {
 
   /** Weights in memory now, in bytes. */
   get bytes(): number {
-    return [...this.#entries.values()].reduce((sum, entry) => sum + (entry.bytes ?? 0), 0);
+    return this.#account.bytes;
   }
 
   /** Frees every network. Nothing may be in use. */
@@ -66,16 +68,19 @@ export class NetworkCache {
     this.#entries.clear();
     for (const entry of entries) {
       const network = await entry.network.catch(() => undefined); // what never compiled holds nothing
-      await network?.dispose();
+      if (!network) continue;
+      this.#account.remove(network);
+      await network.dispose();
     }
   }
 
   #start(graph: Graph): Entry {
     const expected = residentBytes(graph, this.backend);
-    const entry: Entry = { network: this.#compile(graph, expected), users: 0, expected, bytes: undefined };
+    const entry: Entry = { network: this.#compile(graph, expected), users: 0, expected, compiled: false };
     entry.network.then(
       (network) => {
-        entry.bytes = network.weightBytes;
+        entry.compiled = true;
+        this.#account.add(network);
       },
       () => undefined, // the caller that awaits it hears of it
     );
@@ -92,9 +97,11 @@ export class NetworkCache {
   async #evict(justUsed: string | undefined, toCome = 0): Promise<void> {
     for (const [key, entry] of this.#entries) {
       if (this.bytes + toCome <= this.#budgetBytes) return;
-      if (key === justUsed || entry.users > 0 || entry.bytes === undefined) continue;
+      if (key === justUsed || entry.users > 0 || !entry.compiled) continue;
       this.#entries.delete(key);
-      await (await entry.network).dispose();
+      const network = await entry.network;
+      this.#account.remove(network);
+      await network.dispose();
     }
   }
 }
@@ -109,6 +116,5 @@ interface Entry {
   users: number;
   /** Bytes that it will take. */
   readonly expected: number;
-  /** Undefined until compiled. */
-  bytes: number | undefined;
+  compiled: boolean;
 }

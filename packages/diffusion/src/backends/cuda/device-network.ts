@@ -1,4 +1,4 @@
-import { BYTES_PER_ELEMENT } from "../../checkpoint/tensor-view.ts";
+import { BYTES_PER_ELEMENT, type TensorView } from "../../checkpoint/tensor-view.ts";
 import { KilnError } from "../../errors.ts";
 import type { Graph, GraphInput } from "../../graph/graph.ts";
 import type { Tensor } from "../../graph/tensor.ts";
@@ -14,6 +14,7 @@ import type { ComputeType } from "./weight-request.ts";
 export class DeviceNetwork implements CompiledGraph {
   readonly inputs: readonly GraphInput[];
   readonly weightBytes: number;
+  readonly sharedWeights: ReadonlyMap<TensorView, number>;
   readonly #device: Device;
   readonly #graph: Graph;
   readonly #type: ComputeType;
@@ -25,7 +26,8 @@ export class DeviceNetwork implements CompiledGraph {
     this.#graph = graph;
     this.#type = type;
     this.inputs = graph.inputs;
-    this.weightBytes = weightBytesOf(graph, type);
+    this.sharedWeights = weightsOf(graph, type);
+    this.weightBytes = [...this.sharedWeights.values()].reduce((sum, bytes) => sum + bytes, 0);
     device.remember(this);
   }
 
@@ -94,10 +96,9 @@ function isAbsent({ shape }: GraphInput, { data }: Tensor): boolean {
   return data.length === 1 && data[0] === 0 && shape.every((size) => typeof size === "string");
 }
 
-/** Bytes that the weights take on the device, in the type that it computes in. */
-function weightBytesOf({ nodes }: Graph, type: ComputeType): number {
-  let elements = 0;
-  for (const node of nodes)
-    if (node.op === "weight") elements += node.attributes.tensor.byteLength / BYTES_PER_ELEMENT[node.attributes.tensor.type];
-  return elements * BYTES_PER_ELEMENT[type];
+/** Bytes that each weight takes on the device, in the type that it computes in. */
+function weightsOf({ nodes }: Graph, type: ComputeType): ReadonlyMap<TensorView, number> {
+  const tensors = nodes.flatMap((node) => (node.op === "weight" ? [node.attributes.tensor] : []));
+  const bytes = (tensor: TensorView): number => (tensor.byteLength / BYTES_PER_ELEMENT[tensor.type]) * BYTES_PER_ELEMENT[type];
+  return new Map(tensors.map((tensor) => [tensor, bytes(tensor)]));
 }
