@@ -64,6 +64,17 @@ export const OP_GRAPHS: Readonly<Record<string, OpGraph>> = {
       }),
     inputs: pixels(),
   },
+  "conv2d of nine channels, as inpainting has": {
+    build: (g) =>
+      g.conv2d(
+        g.input("x", "float32", ["batch", 9, "height", "width"]),
+        g.constant(numbers(8 * 9 * 9, 1), [8, 9, 3, 3]),
+        g.constant(numbers(8, 2), [8]),
+        8,
+        { stride: 1, padding: [1, 1, 1, 1] },
+      ),
+    inputs: { x: floatTensor(numbers(2 * 9 * 7 * 6, 6), [2, 9, 7, 6]) },
+  },
   "groupNorm with silu": {
     build: (g) =>
       g.groupNorm(image(g), g.constant(numbers(8, 1), [8]), g.constant(numbers(8, 2), [8]), {

@@ -18,6 +18,11 @@ export interface OnnxDialect {
    */
   readonly sizes: "joined" | "apart";
   /**
+   * How many input channels a convolution is given where the network has `channels`: as many, or, with zeros behind them, a
+   * number for which the provider's kernel is right.
+   */
+  convolutionChannels(channels: number): number;
+  /**
    * `fused`: MultiHeadAttention. `products`: two matrix products with a softmax between them, whose scores [N, heads, T, S] lie
    * in memory.
    */
@@ -37,5 +42,6 @@ export const CPU_DIALECT: OnnxDialect = {
   indices: "int64",
   linear: "fused",
   sizes: "joined",
+  convolutionChannels: (channels) => channels,
   attention: () => "fused",
 };

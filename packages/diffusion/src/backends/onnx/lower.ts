@@ -112,8 +112,7 @@ class Lowering {
       const product = this.#contrib("FusedMatMul", [x, weight], { transB: 1 });
       return bias === undefined ? product : this.writer.op("Add", [product, bias]);
     },
-    conv2d: ({ attributes: { stride, padding } }, inputs) =>
-      this.writer.op("Conv", inputs, { strides: [stride, stride], pads: padding }),
+    conv2d: (node, inputs) => this.#convolution(node, inputs),
     groupNorm: (node, inputs) => this.#groupNorm(node, inputs),
     layerNorm: ({ attributes: { epsilon } }, inputs) =>
       this.writer.op("LayerNormalization", inputs, { axis: -1, epsilon: { float: epsilon } }),
@@ -188,6 +187,16 @@ class Lowering {
       nearest_mode: "floor",
       ...axes,
     });
+  }
+
+  #convolution({ attributes, inputs: values }: NodeOf<"conv2d">, [x = "", weight = "", ...bias]: readonly string[]): string {
+    const channels = values[0]?.channels ?? Number.NaN;
+    const zeros = this.#dialect.convolutionChannels(channels) - channels;
+    // An image [N, C, H, W] and a weight [out, C, kH, kW] have these channels in the same place.
+    const widened = (x: string): string =>
+      zeros > 0 ? this.writer.op("Pad", [x, this.writer.ints([0, 0, 0, 0, 0, zeros, 0, 0])]) : x;
+    const { stride, padding } = attributes;
+    return this.writer.op("Conv", [widened(x), widened(weight), ...bias], { strides: [stride, stride], pads: padding });
   }
 
   /** Tokens [N, T, C] are an image of one column whose channels come last: two transpositions say so, and both fall away. */

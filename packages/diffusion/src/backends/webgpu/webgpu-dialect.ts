@@ -5,5 +5,13 @@ import type { OnnxDialect } from "../onnx/dialect.ts";
  * join the sizes of a shape. With it everything that has data runs on the device.
  */
 export function webGpuDialect(element: OnnxDialect["element"], attention: OnnxDialect["attention"]): OnnxDialect {
-  return { element, indices: "int32", linear: "convolution", sizes: "apart", attention };
+  return { element, indices: "int32", linear: "convolution", sizes: "apart", convolutionChannels, attention };
+}
+
+/**
+ * The kernel reads input channels in fours or, where their number is divisible by three alone, in threes; of these threes it finds
+ * the first alone, so that pictures of three channels are right and what has six, nine (an inpainting UNet) or fifteen is not.
+ */
+function convolutionChannels(channels: number): number {
+  return channels > 3 && channels % 3 === 0 ? Math.ceil(channels / 4) * 4 : channels;
 }
