@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createRandom, type GenerateProgress, Pipeline, resizePicture } from "../src/index.ts";
-import { difference, drawLatents, drawOne, KOHYA, loadTinyXl, SD15, SMALL, TAESD, TINY_XL, there } from "./tiny-xl.ts";
+import { difference, drawLatents, drawOne, KOHYA, loadTinyXl, REFINER, SMALL, TAESD, TINY_XL, there } from "./tiny-xl.ts";
 
 describe.skipIf(!TINY_XL)("pictures in several passes", () => {
   let pipeline: Pipeline;
@@ -54,7 +54,7 @@ describe.skipIf(!TINY_XL)("pictures in several passes", () => {
       strength: 0.5,
     });
     expect(difference(found, byHand)).toBe(0);
-    const other = pipeline.generate({ ...SMALL, hires: { ...hires, model: there(SD15) } });
+    const other = pipeline.generate({ ...SMALL, hires: { ...hires, model: there(REFINER) } });
     await expect(other).rejects.toMatchObject({ code: "invalid_request", subject: "hires.model" });
   });
 
