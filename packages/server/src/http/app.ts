@@ -15,6 +15,7 @@ import { MAX_JSON_DEPTH, nestsDeeperThan } from "./json-depth.ts";
 import { nativeDialect } from "./native/index.ts";
 import { wantsPage } from "./page-files.ts";
 import { sendProblem } from "./problem.ts";
+import { refuseOtherMethods } from "./refuse-methods.ts";
 import { registerWebPage, sendPage } from "./web-page.ts";
 
 /** Parts of a multipart form; the largest contract sends some ten fields and one file. */
@@ -66,7 +67,14 @@ export async function makeApp(listener: Listener, context: ServerContext): Promi
     ...COMMON_DIALECTS,
     ...Object.values(ROOT_DIALECTS).filter(({ name }) => name === listener.dialect),
   ];
-  for (const dialect of dialects) await app.register(async (scope) => await dialect.register(scope, context));
+  const refusals: (() => void)[] = [];
+  for (const dialect of dialects) {
+    await app.register(async (scope) => {
+      refusals.push(refuseOtherMethods(scope));
+      await dialect.register(scope, context);
+    });
+  }
+  for (const refuse of refusals) refuse();
   return app;
 }
 
