@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Keys } from "./auth/keys.ts";
+import { KeysMarker } from "./auth/keys-marker.ts";
 import { PictureLinks } from "./auth/picture-links.ts";
 import { RateLimiter } from "./auth/rate-limiter.ts";
 import { openContentPolicy } from "./content/policy.ts";
@@ -26,7 +27,8 @@ export async function makeContext(
 ): Promise<ServerContext> {
   const { settings, log, database, queue, bus, storage, store, pictures, catalogue, presets, metrics, workers } = foundation;
   const usage = new Usage(database.records);
-  const keys = new Keys(database.records);
+  const keys = new Keys(database.records, KeysMarker.of(settings));
+  await keys.any(); // brings the marker up to date
   const linkSecret = await sharedSecret(database.records, "picture-links");
   const links = new PictureLinks(linkSecret, settings.KILN_LINK_SECONDS, () => keys.any());
   const limiter = new RateLimiter(settings.KILN_RATE_LIMIT);

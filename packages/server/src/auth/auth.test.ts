@@ -2,6 +2,7 @@ import { request } from "node:http";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { JobView } from "../jobs/job-view.ts";
 import { startTestServer, type TestServer } from "../testing/start-test-server.ts";
+import { KeysMarker } from "./keys-marker.ts";
 
 /** A request with a Host of its own, which fetch does not allow. */
 async function statusWith(url: string, headers: Record<string, string>, method = "GET"): Promise<number> {
@@ -142,4 +143,16 @@ describe("with keys", () => {
     const listed = JSON.stringify((await server.call("GET", "/v1/keys", undefined, bearer(admin))).json);
     for (const key of [admin, user, limited]) expect(listed).not.toContain(key);
   });
+});
+
+test("the data folder says while keys exist, for the door that is open before the database", async () => {
+  const server = await startTestServer();
+  const marker = new KeysMarker(server.context.settings.KILN_DATA_DIR);
+  const { keys } = server.context;
+  expect(marker.isSet).toBe(false);
+  const { view } = await keys.create({ name: "first", role: "admin" });
+  expect(marker.isSet).toBe(true);
+  await keys.revoke(view.id);
+  expect([await keys.any(), marker.isSet]).toEqual([false, false]);
+  await server.close();
 });

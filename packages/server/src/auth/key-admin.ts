@@ -4,6 +4,7 @@ import { openDatabase } from "../records/database.ts";
 import { callAt, runningService } from "../service-client.ts";
 import type { Settings } from "../settings/schema.ts";
 import { type KeyOptions, Keys, type KeyView } from "./keys.ts";
+import { KeysMarker } from "./keys-marker.ts";
 
 /** Keys as the command line manages them: through the database, or through the service that holds it. */
 export interface KeyAdmin {
@@ -23,7 +24,7 @@ export interface KeyAdmin {
 export async function openKeyAdmin(settings: Settings, apiKey: string | undefined): Promise<KeyAdmin> {
   try {
     const database = await openDatabase({ url: settings.DATABASE_URL, dataDir: settings.KILN_DATA_DIR });
-    const keys = new Keys(database.records);
+    const keys = new Keys(database.records, KeysMarker.of(settings));
     return {
       create: async (options) => await createIn(keys, options),
       list: async () => await keys.list(),

@@ -4,6 +4,7 @@ import { ServiceError } from "../errors.ts";
 import { newId } from "../jobs/ids.ts";
 import type { RecordsSchema } from "../records/schema.ts";
 import type { Caller } from "./caller.ts";
+import type { KeysMarker } from "./keys-marker.ts";
 
 export interface KeyOptions {
   name: string;
@@ -37,12 +38,14 @@ const CACHE_MILLISECONDS = 5000;
  */
 export class Keys {
   readonly #db: Kysely<RecordsSchema>;
+  readonly #marker: KeysMarker | undefined;
   #known: Map<string, KnownKey> = new Map();
   #readAt = Number.NEGATIVE_INFINITY;
   #reading: Promise<void> | undefined;
 
-  constructor(db: Kysely<RecordsSchema>) {
+  constructor(db: Kysely<RecordsSchema>, marker: KeysMarker | undefined) {
     this.#db = db;
+    this.#marker = marker;
   }
 
   /** Makes a key; the secret is shown this once. */
@@ -57,6 +60,7 @@ export class Keys {
       quota_pictures_per_day: options.quotaPicturesPerDay ?? null,
       content_ceiling: options.contentCeiling ?? null,
     };
+    this.#marker?.set(true);
     const inserted = await this.#db.insertInto("keys").values(row).returning("created_at").executeTakeFirstOrThrow();
     this.#readAt = Number.NEGATIVE_INFINITY;
     const { hash: _, ...view } = row;
@@ -122,6 +126,7 @@ export class Keys {
         { hash, view: { ...row, created_at: created_at.toISOString() } },
       ]),
     );
+    this.#marker?.set(this.#known.size > 0);
     this.#readAt = performance.now();
   }
 }

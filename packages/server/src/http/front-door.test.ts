@@ -1,10 +1,13 @@
 import { once } from "node:events";
-import { existsSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { request as httpRequest, type IncomingMessage } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import websocket from "@fastify/websocket";
 import Fastify from "fastify";
 import { afterEach, expect, test } from "vitest";
 import WebSocket from "ws";
+import { KeysMarker } from "../auth/keys-marker.ts";
 import { loadSettings } from "../settings/load.ts";
 import { FrontDoor } from "./front-door.ts";
 import { PAGE_FOLDER } from "./page-files.ts";
@@ -14,7 +17,14 @@ afterEach(async () => {
   for (const end of ends.splice(0).reverse()) await end();
 });
 
-async function openDoor(host = "127.0.0.1", settings: Record<string, string> = {}): Promise<FrontDoor> {
+function dataFolder(): string {
+  const path = mkdtempSync(join(tmpdir(), "kiln-door-"));
+  ends.push(async () => rmSync(path, { recursive: true }));
+  return path;
+}
+
+async function openDoor(host = "127.0.0.1", given: Record<string, string> = {}): Promise<FrontDoor> {
+  const settings = { KILN_DATA_DIR: dataFolder(), ...given };
   const door = await FrontDoor.open({ host, port: 0, dialect: "native" }, loadSettings(settings, "/"));
   ends.push(() => door.close());
   return door;
@@ -81,33 +91,40 @@ test("a client that has gone meanwhile is not served", async () => {
   expect((await stays).status).toBe(200);
 });
 
-test.skipIf(!existsSync(PAGE_FOLDER))("the page is there for the person at this machine alone", async () => {
-  const door = await openDoor();
-  const own = await get(door, "/", { accept: "text/html" });
-  expect([own.statusCode, own.headers["content-type"]]).toEqual([200, "text/html; charset=utf-8"]);
-  expect(own.headers["content-security-policy"]).toContain("default-src 'self'");
-  const html = Buffer.concat(await own.toArray()).toString();
-  const script = /src="(\/assets\/[^"]+\.js)"/.exec(html)?.[1] ?? "";
-  const file = await get(door, script, {});
-  expect([file.statusCode, file.headers["content-type"]]).toEqual([200, "text/javascript; charset=utf-8"]);
-  file.resume();
+test.skipIf(!existsSync(PAGE_FOLDER))(
+  "the page is there for the person at this machine alone, while no key is needed",
+  async () => {
+    const door = await openDoor();
+    const own = await get(door, "/", { accept: "text/html" });
+    expect([own.statusCode, own.headers["content-type"]]).toEqual([200, "text/html; charset=utf-8"]);
+    expect(own.headers["content-security-policy"]).toContain("default-src 'self'");
+    const html = Buffer.concat(await own.toArray()).toString();
+    const script = /src="(\/assets\/[^"]+\.js)"/.exec(html)?.[1] ?? "";
+    const file = await get(door, script, {});
+    expect([file.statusCode, file.headers["content-type"]]).toEqual([200, "text/javascript; charset=utf-8"]);
+    file.resume();
 
-  const behindProxy = await openDoor("127.0.0.1", { KILN_TRUST_PROXY: "true" });
-  const asked = [
-    get(door, "/", { accept: "text/html", host: "elsewhere.example" }),
-    get(door, "/", { accept: "application/json" }),
-    get(door, "/../package.json", {}),
-    get(door, "/assets/../../package.json", {}),
-    get(behindProxy, "/", { accept: "text/html" }),
-  ];
-  await fetch(`${door.url}/healthz`);
-  await lead(door);
-  await lead(behindProxy);
-  for (const answer of await Promise.all(asked)) {
-    expect(answer.headers["content-type"]).toContain("application/json"); // the application's
-    answer.resume();
-  }
-});
+    const behindProxy = await openDoor("127.0.0.1", { KILN_TRUST_PROXY: "true" });
+    const withKeys = dataFolder();
+    new KeysMarker(withKeys).set(true);
+    const locked = await openDoor("127.0.0.1", { KILN_DATA_DIR: withKeys });
+    const shared = await openDoor("127.0.0.1", { DATABASE_URL: "postgres://records.example/kiln" });
+    const asked = [
+      get(door, "/", { accept: "text/html", host: "elsewhere.example" }),
+      get(door, "/", { accept: "application/json" }),
+      get(door, "/../package.json", {}),
+      get(door, "/assets/../../package.json", {}),
+      ...[behindProxy, locked, shared].map((other) => get(other, "/", { accept: "text/html" })),
+    ];
+    await fetch(`${door.url}/healthz`);
+    await lead(door);
+    for (const other of [behindProxy, locked, shared]) await lead(other);
+    for (const answer of await Promise.all(asked)) {
+      expect(answer.headers["content-type"]).toContain("application/json"); // the application's
+      answer.resume();
+    }
+  },
+);
 
 test("an address that is taken is said at once", async () => {
   const { port } = await openDoor();

@@ -1,6 +1,7 @@
 import { lookup } from "node:dns/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
+import { KeysMarker } from "../auth/keys-marker.ts";
 import { ownHost } from "../auth/own-host.ts";
 import { isLoopback, type Listener } from "../settings/listen.ts";
 import type { Settings } from "../settings/schema.ts";
@@ -133,12 +134,16 @@ export class FrontDoor {
       response.writeHead(200, file.headers).end(file.bytes);
       return true;
     }
-    // Whether there are keys is not known yet: whoever is not at this machine waits until it is.
-    const { KILN_TRUST_PROXY, KILN_HOSTS } = this.#settings;
-    const atThisMachine = isLoopback(this.listener.host) && !KILN_TRUST_PROXY && ownHost(headers.host, KILN_HOSTS);
-    if (!atThisMachine || !wantsPage(method, url, headers.accept)) return false;
+    if (!wantsPage(method, url, headers.accept) || !this.#needsNoKey(headers.host)) return false;
     response.writeHead(200, PAGE_HEADERS).end(readPage());
     return true;
+  }
+
+  /** Whether the page surely needs no key. Whoever is not at this machine, or may need one, waits until the keys are known. */
+  #needsNoKey(host: string | undefined): boolean {
+    const { KILN_TRUST_PROXY, KILN_HOSTS } = this.#settings;
+    if (!isLoopback(this.listener.host) || KILN_TRUST_PROXY || !ownHost(host, KILN_HOSTS)) return false;
+    return KeysMarker.of(this.#settings)?.isSet === false;
   }
 }
 
