@@ -77,6 +77,7 @@ async function check(folder, libraries) {
 /** SDXL's networks at 1024 pixels, two rows; the UNet also with an adapter's branch in every attention and every ResNet. */
 async function networks(folder, dist) {
   const { GraphBuilder } = await import(`${dist}/graph/builder.js`);
+  const { joinGraphs } = await import(`${dist}/graph/join-graphs.js`);
   const { Scope } = await import(`${dist}/models/scope.js`);
   const { unet } = await import(`${dist}/models/unet.js`);
   const { controlNet } = await import(`${dist}/models/controlnet.js`);
@@ -104,15 +105,17 @@ async function networks(folder, dist) {
   const [controlShapes] = Object.values(await read("sdxl-controlnet"));
   const control = weightsOf(controlShapes);
   const vae = weightsOf(base["vae/diffusion_pytorch_model"]);
+  const plain = build("UNet", unetWeights, unet, unetConfig);
+  const controlled = build("ControlNet", control, controlNet, infer.inferControlNetConfig(control, folder).config);
   const latents = { batch: 2, height: 128, width: 128 };
   const picture = { batch: 1, height: 1024, width: 1024 };
   const found = [
-    { name: "UNet", graph: build("UNet", unetWeights, unet, unetConfig), type: "float16", sizes: latents },
+    { name: "UNet", graph: plain, type: "float16", sizes: latents },
     { name: "UNet with adapters", graph: build("UNet", unetWeights, unet, unetConfig, adapted), type: "float16", sizes: latents },
-    { name: "UNet", graph: build("UNet", unetWeights, unet, unetConfig), type: "float32", sizes: latents },
+    { name: "UNet", graph: plain, type: "float32", sizes: latents },
     {
-      name: "ControlNet",
-      graph: build("ControlNet", control, controlNet, infer.inferControlNetConfig(control, folder).config),
+      name: "UNet joined with a ControlNet",
+      graph: joinGraphs(plain, [{ graph: controlled, prefix: "control." }]),
       type: "float16",
       sizes: latents,
     },
