@@ -12,6 +12,12 @@ function refuses(prompt: string, ceiling = 0, request?: number, key?: number): b
   }
 }
 
+test("the words of the second pass are looked at too", () => {
+  const { check } = makeContentPolicy(DEFAULT_RULES, 100);
+  expect(() => check({ prompt: "a house", hires: { prompt: "a house with a garden" } }, undefined)).not.toThrow();
+  expect(() => check({ prompt: "a house", hires: { prompt: "nude child" } }, undefined)).toThrow();
+});
+
 describe("minors: refused at every ceiling", () => {
   test.each([
     "nude child",

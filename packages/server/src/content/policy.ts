@@ -5,9 +5,14 @@ import { normalise } from "./normalise.ts";
 import { type ContentRules, loadRules } from "./rules.ts";
 import { matcher, remover } from "./words.ts";
 
+/** The part of a request that the policy looks at. */
+type CheckedRequest = Pick<GenerationRequest, "prompt" | "prompt_2" | "content_ceiling"> & {
+  hires?: Pick<NonNullable<GenerationRequest["hires"]>, "prompt"> | undefined;
+};
+
 export interface ContentPolicy {
   /** Raises `content_policy`. The lowest of the ceilings holds: the operator's, the key's, the request's. */
-  check(request: Pick<GenerationRequest, "prompt" | "prompt_2" | "content_ceiling">, callerCeiling: number | undefined): void;
+  check(request: CheckedRequest, callerCeiling: number | undefined): void;
 }
 
 /** The policy of the operator's file and ceiling. */
@@ -25,7 +30,7 @@ export function makeContentPolicy(rules: ContentRules, operatorCeiling: number):
   const refused = rules.refused.map(({ reason, words }) => ({ reason, matches: matcher(words) }));
   return {
     check(request, callerCeiling) {
-      const normalised = normalise([request.prompt, request.prompt_2 ?? ""].join(" , "));
+      const normalised = normalise([request.prompt, request.prompt_2 ?? "", request.hires?.prompt ?? ""].join(" , "));
       if (sexualisesMinors(normalised)) throw refusal("Content that sexualises minors is refused, always.");
       const texts = [withoutAllowed(normalised.plain), withoutAllowed(normalised.folded)];
       const ceiling = Math.min(operatorCeiling, callerCeiling ?? 100, request.content_ceiling ?? 100);

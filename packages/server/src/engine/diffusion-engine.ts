@@ -7,13 +7,13 @@ import {
   type GenerateRequest,
   Pipeline,
   PRECISIONS,
-  type SchedulerRequest,
 } from "@kiln/diffusion";
 import { codeOf } from "../errors.ts";
-import { findScheduler } from "../models/schedulers.ts";
 import type { Priority } from "../records/schema.ts";
 import { memoryOfMachine } from "../settings/memory.ts";
+import { defined } from "./defined.ts";
 import { EventQueue } from "./event-queue.ts";
+import { generateRequestOf } from "./generate-request.ts";
 import { KilnError } from "./kiln-error.ts";
 import { ModelShelf, type Shelved } from "./model-shelf.ts";
 import type { EngineEvent, EngineJob, EngineMemory, ModelFiles, PictureEngine } from "./picture-engine.ts";
@@ -102,8 +102,8 @@ class DiffusionEngine implements PictureEngine {
       signal,
       onProgress: (news: GenerateProgress) => progress.note(news),
     };
-    const request = requestOf(job);
-    const use = { request, parts: job.refiner?.id, priority: options.priority, signal };
+    const request = generateRequestOf(job);
+    const use = { request, parts: partsOf(job), priority: options.priority, signal };
     const work = this.#use(job.checkpoint, use, async (pipeline) => {
       const pictures = await pipeline.generate(request, options);
       for (const [index, { picture, seed }] of pictures.entries()) {
@@ -149,10 +149,15 @@ class DiffusionEngine implements PictureEngine {
 /** What a request asks of a model, for the shelf to make room by. */
 interface EngineUse {
   request: GenerateRequest;
-  /** The refiner that it draws with. */
+  /** The other checkpoints that it draws with. */
   parts?: string | undefined;
   priority?: number;
   signal?: AbortSignal;
+}
+
+function partsOf({ refiner, second }: EngineJob): string | undefined {
+  const ids = [refiner?.id, second?.id].filter((id) => id !== undefined);
+  return ids.length > 0 ? ids.join("\n") : undefined;
 }
 
 /** Bytes for weights, where they lie. */
@@ -205,88 +210,4 @@ class JobProgressReport {
     const picture = await news.preview();
     if (picture) this.#events.push({ type: "preview", index: news.picture, webp: await encodeWebp(picture, PREVIEW_QUALITY) });
   }
-}
-
-/** The job in the library's words. */
-function requestOf(job: EngineJob): GenerateRequest {
-  const { request, pictures } = job;
-  const { refiner, hires, variation } = request;
-  return defined({
-    prompt: request.prompt,
-    prompt2: request.prompt_2,
-    negativePrompt: request.negative_prompt,
-    negativePrompt2: request.negative_prompt_2,
-    promptSyntax: request.prompt_syntax,
-    clipSkip: request.clip_skip,
-    width: request.width,
-    height: request.height,
-    steps: request.steps,
-    guidanceScale: request.guidance_scale,
-    guidanceRescale: request.guidance_rescale,
-    // The model's own scheduler may be more than a name: distilled ones bring timesteps and a configuration.
-    scheduler: request.scheduler_from_model ? undefined : schedulerOf(job),
-    eta: request.eta,
-    timesteps: request.timesteps,
-    seed: BigInt(request.seed),
-    count: request.n,
-    variation: variation && { seed: BigInt(variation.seed), strength: variation.strength },
-    seedResizeFrom: request.seed_resize_from,
-    noise: request.noise,
-    image: pictures.image,
-    strength: request.strength,
-    mask: pictures.mask,
-    controls: request.controls.map(({ scale, start, end }, index) => ({
-      model: job.controlnets[index]?.path ?? "",
-      image: pictures.controls[index] ?? new Uint8Array(),
-      scale,
-      start,
-      end,
-    })),
-    loras: job.loras.map(({ path, weight, textEncoderWeight }) => defined({ file: path, weight, textEncoderWeight })),
-    vae: job.vae?.path,
-    embeddings: job.embeddings.map(({ path, token }) => defined({ file: path, token })),
-    originalSize: request.original_size,
-    cropTopLeft: request.crop,
-    targetSize: request.target_size,
-    aestheticScore: request.aesthetic_score,
-    refiner:
-      refiner && job.refiner
-        ? defined({
-            model: job.refiner.path,
-            mode: refiner.mode,
-            switchAt: refiner.switch_at,
-            strength: refiner.strength,
-            steps: refiner.steps,
-          })
-        : undefined,
-    hires: hires
-      ? defined({
-          scale: hires.scale,
-          upscaler: hires.upscaler === "latent" ? ("latent" as const) : ("lanczos" as const),
-          strength: hires.strength,
-          steps: hires.steps,
-          by: hires.by,
-        })
-      : undefined,
-  });
-}
-
-function schedulerOf({ request }: EngineJob): SchedulerRequest {
-  const { scheduler, scheduler_config, a1111 } = request;
-  if (a1111) {
-    const { eta, s_churn, s_tmin, s_tmax, s_noise } = a1111.options ?? {};
-    const options: Record<string, number> = defined({ eta, sChurn: s_churn, sTmin: s_tmin, sTmax: s_tmax, sNoise: s_noise });
-    return { a1111: { ...defined({ sampler: a1111.sampler, schedule: a1111.schedule }), options } };
-  }
-  const name = findScheduler(scheduler)?.label ?? scheduler;
-  return scheduler_config ? { name, config: scheduler_config } : name;
-}
-
-type Defined<T> = { [Key in keyof T as undefined extends T[Key] ? never : Key]: T[Key] } & {
-  [Key in keyof T as undefined extends T[Key] ? Key : never]?: Exclude<T[Key], undefined>;
-};
-
-/** Without the fields that are undefined: to the library, left out and undefined are not the same. */
-function defined<T extends object>(value: T): Defined<T> {
-  return Object.fromEntries(Object.entries(value).filter(([, field]) => field !== undefined)) as Defined<T>;
 }

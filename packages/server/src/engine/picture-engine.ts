@@ -7,6 +7,8 @@ export interface ModelFiles {
   path: string;
 }
 
+export type LoraFiles = ModelFiles & { weight: number; textEncoderWeight?: number };
+
 /** One job as the engine sees it: the complete request, the files it names, and its pictures as encoded bytes. */
 export interface EngineJob {
   id: string;
@@ -17,8 +19,11 @@ export interface EngineJob {
   vae: ModelFiles | undefined;
   embeddings: (ModelFiles & { token?: string })[];
   refiner: ModelFiles | undefined;
+  /** The checkpoint and the LoRAs of the second pass, where they are its own. */
+  second: ModelFiles | undefined;
+  secondLoras: LoraFiles[] | undefined;
   controlnets: ModelFiles[];
-  loras: (ModelFiles & { weight: number; textEncoderWeight?: number })[];
+  loras: LoraFiles[];
   pictures: { image: Uint8Array | undefined; mask: Uint8Array | undefined; controls: Uint8Array[] };
 }
 
@@ -31,6 +36,8 @@ export function plainJob({ id, request, checkpoint }: Pick<EngineJob, "id" | "re
     vae: undefined,
     embeddings: [],
     refiner: undefined,
+    second: undefined,
+    secondLoras: undefined,
     controlnets: [],
     loras: [],
     pictures: { image: undefined, mask: undefined, controls: [] },

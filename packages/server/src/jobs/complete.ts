@@ -14,6 +14,9 @@ export interface OperatorDefaults {
   metadata: boolean;
 }
 
+type Hires = NonNullable<GenerationRequest["hires"]>;
+type Lora = CompleteRequest["loras"][number];
+
 /** How much of a given picture is made anew when nobody says. */
 const DEFAULT_STRENGTH = 0.75;
 /** A 32-bit seed is what other tools write and read. */
@@ -32,11 +35,7 @@ export function completeRequest(request: GenerationRequest, catalogue: Catalogue
       { field: "model" },
     );
   }
-  const loras = (request.loras ?? operator.loras).map((lora, index) => {
-    const file = catalogue.require(lora.name, "lora", `loras.${index}.name`);
-    requireFamily(file, model, `loras.${index}.name`);
-    return { ...lora, file };
-  });
+  const loras = lorasOf(request.loras ?? operator.loras, model, catalogue, "loras");
   for (const [index, control] of request.controls.entries()) {
     requireFamily(catalogue.require(control.model, "controlnet", `controls.${index}.model`), model, `controls.${index}.model`);
   }
@@ -53,6 +52,7 @@ export function completeRequest(request: GenerationRequest, catalogue: Catalogue
     ...(vae === undefined ? {} : { vae: vae.id }),
     ...(embeddings.length > 0 ? { embeddings } : {}),
     ...(negative === undefined ? {} : { negative_prompt: negative }),
+    ...(request.hires ? { hires: hiresOf(request.hires, model, catalogue) } : {}),
     ...(request.refiner ? { refiner: { ...request.refiner, model: refinerOf(request, catalogue).id } } : {}),
     ...(request.image === undefined ? {} : { strength: request.strength ?? DEFAULT_STRENGTH }),
     output: { ...request.output, metadata: request.output.metadata ?? operator.metadata },
@@ -69,6 +69,30 @@ export function completeRequest(request: GenerationRequest, catalogue: Catalogue
     ...(variation ? { variation: { ...variation, seed: variation.seed ?? randomSeed() } } : {}),
     loras: loras.map(({ file, ...lora }) => ({ ...lora, name: file.id })),
   };
+}
+
+/** The second pass with what it names as the catalogue calls it. */
+function hiresOf(hires: Hires, model: ModelInfo, catalogue: Catalogue): Hires {
+  const { model: named, loras, scheduler, a1111 } = hires;
+  const second = named === undefined ? undefined : catalogue.require(named, "checkpoint", "hires.model");
+  if (second) requireFamily(second, model, "hires.model");
+  if (a1111) a1111Names(a1111, "hires.a1111");
+  return {
+    ...hires,
+    ...(second ? { model: second.id } : {}),
+    ...(scheduler === undefined ? {} : { scheduler: knownScheduler(scheduler, "hires.scheduler").name }),
+    ...(loras
+      ? { loras: lorasOf(loras, model, catalogue, "hires.loras").map(({ file, ...lora }) => ({ ...lora, name: file.id })) }
+      : {}),
+  };
+}
+
+function lorasOf(loras: readonly Lora[], model: ModelInfo, catalogue: Catalogue, field: string): (Lora & { file: ModelInfo })[] {
+  return loras.map((lora, index) => {
+    const file = catalogue.require(lora.name, "lora", `${field}.${index}.name`);
+    requireFamily(file, model, `${field}.${index}.name`);
+    return { ...lora, file };
+  });
 }
 
 function randomSeed(): string {
@@ -95,6 +119,8 @@ function embeddingsOf(
     request.prompt_2,
     request.negative_prompt ?? model.defaults.negative_prompt,
     request.negative_prompt_2,
+    request.hires?.prompt,
+    request.hires?.negative_prompt,
   ]
     .filter((each) => each !== undefined)
     .join("\n");
@@ -134,12 +160,7 @@ function schedulerOf(request: GenerationRequest, source: ModelInfo): Scheduler {
     return { scheduler: label, scheduler_label: label, scheduler_from_model: false };
   }
   const named = scheduler ?? source.defaults.scheduler;
-  const found = findScheduler(named);
-  if (!found) {
-    throw new ServiceError("invalid_request", `scheduler: there is no "${named}"; GET /v1/schedulers lists them.`, {
-      field: "scheduler",
-    });
-  }
+  const found = knownScheduler(named, "scheduler");
   // A checkpoint's own scheduler may be more than a name, and the engine knows it; a LoRA's recipe is spelt out here.
   const fromModel =
     scheduler === undefined &&
@@ -155,14 +176,23 @@ function schedulerOf(request: GenerationRequest, source: ModelInfo): Scheduler {
   };
 }
 
-function a1111Names({ sampler, schedule }: { sampler: string; schedule?: string | undefined }): {
+function knownScheduler(name: string, field: string): NonNullable<ReturnType<typeof findScheduler>> {
+  const found = findScheduler(name);
+  if (found) return found;
+  throw new ServiceError("invalid_request", `${field}: there is no "${name}"; GET /v1/schedulers lists them.`, { field });
+}
+
+function a1111Names(
+  { sampler, schedule }: { sampler: string; schedule?: string | undefined },
+  field = "a1111",
+): {
   sampler: string;
   schedule: string;
 } {
   try {
     return resolveA1111Name(sampler, schedule);
   } catch (error) {
-    throw new ServiceError("invalid_request", `a1111: ${messageOf(error)}`, { field: "a1111", cause: error });
+    throw new ServiceError("invalid_request", `${field}: ${messageOf(error)}`, { field, cause: error });
   }
 }
 

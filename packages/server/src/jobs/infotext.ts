@@ -19,7 +19,9 @@ export function infotextOf(request: CompleteRequest, index = 0): string {
     // Where 1 is the whole encoder.
     ["Clip skip", request.clip_skip > 0 ? request.clip_skip + 1 : undefined],
     ["Denoising strength", request.image === undefined ? request.hires?.strength : request.strength],
+    ...hiresOf(request),
     ["Hires upscale", request.hires?.scale],
+    ["Hires steps", request.hires?.steps],
     ["Hires upscaler", request.hires?.upscaler],
     ["Refiner", request.refiner ? (request.refiner.model ?? "default") : undefined],
     ["Refiner switch at", request.refiner?.mode === "ensemble" ? request.refiner.switch_at : undefined],
@@ -32,22 +34,48 @@ export function infotextOf(request: CompleteRequest, index = 0): string {
     ],
     ["Version", "Kiln"],
   ];
-  return formatInfotext({ prompt: request.prompt + loraTags(request), negativePrompt: request.negative_prompt, settings });
+  return formatInfotext({
+    prompt: request.prompt + loraTags(request.loras, request),
+    negativePrompt: request.negative_prompt,
+    settings,
+  });
+}
+
+/** What the second pass does otherwise than the first. */
+function hiresOf(request: CompleteRequest): [string, string | number | undefined][] {
+  const { model, prompt, negative_prompt, guidance_scale, scheduler, a1111, loras } = request.hires ?? {};
+  const own = a1111 && resolveA1111Name(a1111.sampler, a1111.schedule);
+  const first = request.a1111 && resolveA1111Name(request.a1111.sampler, request.a1111.schedule);
+  return [
+    ["Hires checkpoint", model],
+    ["Hires sampler", own ? ifOther(own.sampler, first?.sampler) : scheduler],
+    ["Hires schedule type", own && ifOther(labelOf(own.schedule), first && labelOf(first.schedule))],
+    ["Hires CFG Scale", guidance_scale],
+    ["Hires prompt", prompt === undefined ? undefined : prompt + loraTags(loras ?? request.loras, request)],
+    ["Hires negative prompt", negative_prompt],
+  ];
+}
+
+function ifOther(value: string, first: string | undefined): string | undefined {
+  return value === first ? undefined : value;
 }
 
 /** Sampler and schedule have a name each where A1111's were asked for. */
 function samplerOf({ a1111, scheduler_label }: CompleteRequest): [string, string][] {
   if (!a1111) return [["Sampler", scheduler_label]];
   const { sampler, schedule } = resolveA1111Name(a1111.sampler, a1111.schedule);
-  const label = A1111_SCHEDULES.find(({ name }) => name === schedule)?.label ?? schedule;
   return [
     ["Sampler", sampler],
-    ["Schedule type", label],
+    ["Schedule type", labelOf(schedule)],
   ];
 }
 
+function labelOf(schedule: string): string {
+  return A1111_SCHEDULES.find(({ name }) => name === schedule)?.label ?? schedule;
+}
+
 /** In A1111's syntax LoRAs are part of the prompt. */
-function loraTags({ prompt_syntax, loras }: CompleteRequest): string {
+function loraTags(loras: CompleteRequest["loras"], { prompt_syntax }: CompleteRequest): string {
   if (prompt_syntax !== "a1111") return "";
   return loras
     .map(({ name, weight, text_encoder_weight: text }) => ` <lora:${name}:${text === undefined ? weight : `${text}:${weight}`}>`)

@@ -190,12 +190,15 @@ export class JobService {
     return await this.get(id, caller);
   }
 
-  /** Removes a finished job with its pictures, or cancels it when it is not finished. */
-  async remove(id: string, caller: Caller): Promise<JobView> {
+  /**
+   * Removes a finished job with its pictures, or cancels it when it is not finished.
+   * @param keepFiles leaves the pictures' files to another job, which writes to the same keys
+   */
+  async remove(id: string, caller: Caller, keepFiles = false): Promise<JobView> {
     const { row, images } = await this.read(id, caller);
     if (!isFinished(row.status)) return await this.cancel(id, caller);
     await this.#parts.store.remove(id);
-    for (const image of images) {
+    for (const image of keepFiles ? [] : images) {
       await this.#parts.storage.delete(image.key);
       await this.#parts.storage.delete(image.thumbnail_key);
     }

@@ -61,6 +61,15 @@ export class PicturesIn {
     return bytes;
   }
 
+  /** Removes the upload behind a reference, with its bytes; one that is not there counts as removed. */
+  async discard(reference: string): Promise<void> {
+    const [kind, id = ""] = reference.split(":");
+    const row = kind === "upload" ? await this.#uploads.get(id) : undefined;
+    if (!row) return;
+    await this.#uploads.remove(id);
+    await this.#storage.delete(row.key);
+  }
+
   /** A caller's upload. Raises `not_found`. */
   async open(id: string, caller: Caller): Promise<{ bytes: Buffer; format: string }> {
     const row = await this.#uploads.get(id);

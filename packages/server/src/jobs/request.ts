@@ -8,6 +8,8 @@ const side = z.int().min(limits.MIN_SIDE).max(limits.MAX_SIDE).multipleOf(limits
 /** `upload:ID`, `image:ID`, base64 or a data URL. */
 const picture = z.string().min(1).max(limits.MAX_BODY_BYTES).meta({ description: "upload:ID, image:ID, base64 or a data URL" });
 const name = z.string().min(1).max(200);
+const guidanceScale = z.number().min(0).max(30);
+const scheduler = z.string().min(1).max(100);
 const sizeTuple = z.tuple([z.int().min(0).max(8192), z.int().min(0).max(8192)]).meta({ description: "[height, width]" });
 
 /** A seed as a decimal string, so that all 64 bits survive JSON. */
@@ -46,6 +48,13 @@ const a1111Options = z.object({
   s_noise: z.number().min(0).max(10).optional(),
 });
 
+/** Sampler and schedule as A1111 computes them. */
+const a1111 = z.object({
+  sampler: z.string().min(1).max(100),
+  schedule: z.string().max(100).optional(),
+  options: a1111Options.optional(),
+});
+
 const control = z.object({
   model: name,
   image: picture,
@@ -70,6 +79,14 @@ const hires = z.object({
   steps: z.int().min(1).max(limits.MAX_STEPS).optional(),
   /** Who draws the second time: the model (left out too), or the refiner alone, whose own mode then does not count. */
   by: z.enum(["base", "refiner"]).optional(),
+  /** What follows is the second pass's own; left out: the request's. The checkpoint must be of the same family. */
+  model: name.optional(),
+  prompt: prompt.min(1).optional(),
+  negative_prompt: prompt.optional(),
+  guidance_scale: guidanceScale.optional(),
+  scheduler: scheduler.optional(),
+  a1111: a1111.optional(),
+  loras: z.array(lora).max(limits.MAX_LORAS).optional(),
 });
 
 /** The part of a storage key that a request may choose: plain path segments, no dots at their start. */
@@ -106,15 +123,13 @@ export const generationRequestSchema = z
     width: side.optional(),
     height: side.optional(),
     steps: z.int().min(1).max(limits.MAX_STEPS).optional(),
-    guidance_scale: z.number().min(0).max(30).optional(),
+    guidance_scale: guidanceScale.optional(),
     guidance_rescale: z.number().min(0).max(1).default(0),
-    scheduler: z.string().min(1).max(100).optional(),
+    scheduler: scheduler.optional(),
     /** Fields of diffusers' scheduler configuration that go over the model's own. */
     scheduler_config: z.record(z.string().max(60), z.union([z.number(), z.boolean(), z.string().max(60)])).optional(),
     /** Sampler and schedule as A1111 computes them, in place of `scheduler`. */
-    a1111: z
-      .object({ sampler: z.string().min(1).max(100), schedule: z.string().max(100).optional(), options: a1111Options.optional() })
-      .optional(),
+    a1111: a1111.optional(),
     eta: z.number().min(0).max(1).optional(),
     seed: seed.optional(),
     /** Left out: none. With one, all pictures share the seed, and its seeds follow one another. */

@@ -248,15 +248,55 @@ test("hires fix", async () => {
     hr_resize_x: 256,
     hr_resize_y: 128,
     hr_upscaler: "R-ESRGAN 4x+",
-    hr_prompt: "y",
   });
   expect((await lastRequest()).hires).toMatchObject({ scale: 2, upscaler: "lanczos" });
   expect(info.comments).toContain("R-ESRGAN 4x+ is not installed");
-  expect(info.comments).toContain("hr_prompt");
   const vast = await post(`${API}/txt2img`, { ...body, width: 2048, height: 2048, hr_scale: 4 });
   expect(vast).toMatchObject({ status: 422, json: { detail: [{ loc: ["body", "enable_hr", "scale"] }] } });
   const wrong = await post(`${API}/txt2img`, { ...body, hr_resize_x: 256, hr_resize_y: 256 });
   expect(wrong).toMatchObject({ status: 422, json: { detail: [{ loc: ["body", "enable_hr"] }] } });
+});
+
+test("the second pass has words, a sampler, guidance and a checkpoint of its own", async () => {
+  const body = { prompt: "x", negative_prompt: "grey", width: 64, height: 64, steps: 2, enable_hr: true, sampler_name: "Euler" };
+  const { info } = await drawn("/txt2img", {
+    ...body,
+    hr_prompt: "y, with detail",
+    hr_negative_prompt: "blurry",
+    hr_sampler_name: "DPM++ 2M",
+    hr_scheduler: "Karras",
+    hr_cfg: 3.5,
+    hr_checkpoint_name: "kiln-test",
+  });
+  expect((await lastRequest()).hires).toMatchObject({
+    prompt: "y, with detail",
+    negative_prompt: "blurry",
+    guidance_scale: 3.5,
+    a1111: { sampler: "DPM++ 2M", schedule: "karras" },
+    model: "kiln-test",
+    loras: [],
+  });
+  expect(info.comments).toBe("");
+  expect(info.infotexts[0]).toContain(
+    'Hires checkpoint: kiln-test, Hires sampler: DPM++ 2M, Hires schedule type: Karras, Hires CFG Scale: 3.5, Hires prompt: "y, with detail", Hires negative prompt: blurry, Hires upscale: 2',
+  );
+  const same = {
+    hr_prompt: "",
+    hr_negative_prompt: "grey",
+    hr_sampler_name: "Use same sampler",
+    hr_scheduler: "Use same scheduler",
+    hr_checkpoint_name: "Use same checkpoint",
+  };
+  await drawn("/txt2img", { ...body, ...same });
+  expect((await lastRequest()).hires).toEqual({ scale: 2, upscaler: "latent", strength: 0.75 });
+  expect(await post(`${API}/txt2img`, { ...body, hr_sampler_name: "Magic" })).toMatchObject({
+    status: 400,
+    json: { detail: "Sampler not found" },
+  });
+  const refused = await post(`${API}/txt2img`, { ...body, hr_checkpoint_name: "nobody" });
+  expect(refused).toMatchObject({ status: 422, json: { detail: [{ loc: ["body", "enable_hr"] }] } });
+  const indecent = await post(`${API}/txt2img`, { ...body, hr_prompt: "nude child" });
+  expect(indecent).toMatchObject({ status: 400 });
 });
 
 test("what is not there is skipped and said, as A1111 does with LoRAs", async () => {

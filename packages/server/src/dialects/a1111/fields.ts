@@ -79,6 +79,8 @@ export const txt2imgSchema = z.object({
   hr_checkpoint_name: text,
   hr_sampler_name: text,
   hr_scheduler: text,
+  /** Forge's. */
+  hr_cfg: number((schema) => schema.min(0).max(30)).nullish(),
   hr_prompt: text,
   hr_negative_prompt: text,
 });

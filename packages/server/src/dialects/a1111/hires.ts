@@ -1,8 +1,11 @@
 import { ServiceError } from "../../errors.ts";
+import type { ServerContext } from "../../http/dialect.ts";
 import { SIDE_MULTIPLE } from "../../jobs/limits.ts";
 import type { GenerationRequestInput } from "../../jobs/request.ts";
 import type { TextFields } from "./fields.ts";
 import type { Size } from "./pictures.ts";
+import { networksNotFound, readPrompt, stylesOf, withStyles } from "./prompt.ts";
+import { hiresSamplerOf } from "./sampler.ts";
 
 /** A1111's own, for requests that name neither. */
 const DEFAULT_SCALE = 2;
@@ -10,16 +13,30 @@ const DEFAULT_STRENGTH = 0.75;
 /** Enlargers that are here; names of the latent one begin with "Latent". */
 export const UPSCALERS = ["None", "Lanczos", "Nearest"];
 
-/** The second pass that a request asks for. Raises for a target of another shape than the picture. */
-export function hiresOf(fields: TextFields, size: Size): NonNullable<GenerationRequestInput["hires"]> {
-  const { hr_upscaler, hr_second_pass_steps: steps } = fields;
+type Hires = NonNullable<GenerationRequestInput["hires"]>;
+
+/**
+ * The second pass that a request asks for, and what of it is done otherwise. Raises for a target of another shape than the
+ * picture, an unknown sampler and a checkpoint that is not installed.
+ */
+export function hiresOf(fields: TextFields, size: Size, context: ServerContext): { hires: Hires; remarks: string[] } {
+  const { hr_upscaler, hr_second_pass_steps: steps, hr_cfg: guidance } = fields;
   const latent = hr_upscaler === null || hr_upscaler === undefined || /^latent/i.test(hr_upscaler);
-  return {
+  const a1111 = hiresSamplerOf(fields);
+  const words = wordsOf(fields, context);
+  const hires: Hires = {
     scale: scaleOf(fields, size),
     upscaler: latent ? "latent" : "lanczos",
     strength: fields.denoising_strength ?? DEFAULT_STRENGTH,
     ...(steps ? { steps } : {}),
+    ...(typeof guidance === "number" ? { guidance_scale: guidance } : {}),
+    ...(a1111 ? { a1111 } : {}),
+    ...checkpointOf(fields, context),
+    ...words.hires,
   };
+  const known = latent || UPSCALERS.includes(hr_upscaler);
+  const upscaler = known ? [] : [`hr_upscaler: ${(hr_upscaler ?? "").slice(0, 100)} is not installed; Lanczos was used.`];
+  return { hires, remarks: [...upscaler, ...words.remarks] };
 }
 
 /** A target size goes before the scale, as in A1111, and one side of it is enough. */
@@ -32,22 +49,25 @@ function scaleOf({ hr_scale, hr_resize_x: x, hr_resize_y: y }: TextFields, { wid
   throw new ServiceError("invalid_request", `hires: hr_resize_x and hr_resize_y must give a size ${rule}.`, { field: "hires" });
 }
 
-export function hiresRemarks(fields: TextFields): string[] {
-  const { hr_upscaler, hr_checkpoint_name, hr_sampler_name, hr_scheduler, hr_prompt, hr_negative_prompt } = fields;
-  const isOther = (value: string | null | undefined, same: string | null | undefined) =>
-    Boolean(value) && !/^(use same .*|automatic)$/i.test(value ?? "") && value !== same;
-  const known = !hr_upscaler || /^latent/i.test(hr_upscaler) || UPSCALERS.includes(hr_upscaler);
-  const remarks: [boolean, string][] = [
-    [!known, `hr_upscaler: ${(hr_upscaler ?? "").slice(0, 100)} is not installed; Lanczos was used.`],
-    [isOther(hr_checkpoint_name, undefined), "hr_checkpoint_name: both passes used one checkpoint."],
-    [
-      isOther(hr_sampler_name, fields.sampler_name) || isOther(hr_scheduler, fields.scheduler),
-      "hr_sampler_name: both passes used one sampler.",
-    ],
-    [
-      isOther(hr_prompt, fields.prompt) || isOther(hr_negative_prompt, fields.negative_prompt),
-      "hr_prompt: both passes used one prompt.",
-    ],
-  ];
-  return remarks.filter(([said]) => said).map(([, remark]) => remark);
+/** Empty prompts are the first pass's, as in A1111. A prompt brings its own LoRAs, and the first pass's do not act then. */
+function wordsOf(fields: TextFields, context: ServerContext): { hires: Partial<Hires>; remarks: string[] } {
+  const { hr_prompt: prompt, hr_negative_prompt: negative } = fields;
+  const isOther = (own: string | null | undefined, first: string | null | undefined): own is string =>
+    own !== null && own !== undefined && own !== "" && own !== first;
+  const styled = isOther(prompt, fields.prompt)
+    ? readPrompt(withStyles(prompt, fields.styles ?? [], stylesOf(context)), context)
+    : undefined;
+  return {
+    hires: {
+      // An empty prompt is one to A1111.
+      ...(styled ? { prompt: styled.text === "" ? " " : styled.text, loras: styled.loras } : {}),
+      ...(isOther(negative, fields.negative_prompt) ? { negative_prompt: readPrompt(negative, context).text } : {}),
+    },
+    remarks: styled ? networksNotFound(styled) : [],
+  };
+}
+
+function checkpointOf({ hr_checkpoint_name: name }: TextFields, { catalogue }: ServerContext): Pick<Hires, "model"> {
+  if (!name || /^(none|use same checkpoint)$/i.test(name)) return {};
+  return { model: catalogue.require(name, "checkpoint", "hires").id };
 }

@@ -51,3 +51,8 @@ export function readPrompt(prompt: string, { catalogue }: ServerContext): ReadPr
     unknown: loras.filter(({ name }) => !isThere(name)).map(({ name }) => name),
   };
 }
+
+/** What A1111 says of them. */
+export function networksNotFound({ unknown }: ReadPrompt): string[] {
+  return unknown.length > 0 ? [`Networks not found: ${unknown.join(", ").slice(0, 500)}`] : [];
+}

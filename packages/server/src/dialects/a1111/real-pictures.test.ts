@@ -174,6 +174,31 @@ describe.skipIf(!checkpoints)("with the small reference checkpoints", () => {
     });
   });
 
+  test("the second pass follows its own words, LoRAs and checkpoint", async () => {
+    const hires = { enable_hr: true, hr_scale: 1.5, hr_upscaler: "None", denoising_strength: 0.7 };
+    const plain = await pixels((await drawn(hires)).images[0]);
+    for (const own of [
+      { hr_prompt: "a green boat" },
+      { hr_prompt: "a (red:1.3) fox <lora:kohya:2>" },
+      { hr_sampler_name: "Euler a" },
+      { hr_cfg: 1.5 },
+    ]) {
+      expect((await pixels((await drawn({ ...hires, ...own })).images[0])).equals(plain)).toBe(false);
+    }
+    const same = await drawn({ ...hires, hr_checkpoint_name: "tiny-xl", hr_prompt: SMALL.prompt });
+    expect((await pixels(same.images[0])).equals(plain)).toBe(true);
+    const other = { ...SMALL, ...hires, hr_checkpoint_name: "tiny-sd15" };
+    expect(await server.call("POST", "/sdapi/v1/txt2img", other)).toMatchObject({ status: 422 });
+  });
+
+  test("a variation seed changes the picture as much as it is told to", async () => {
+    const plain = await pixels((await drawn({})).images[0]);
+    const varied = await pixels((await drawn({ subseed: 3, subseed_strength: 0.2 })).images[0]);
+    const whole = await pixels((await drawn({ subseed: 3, subseed_strength: 1 })).images[0]);
+    expect(varied.equals(plain)).toBe(false);
+    expect(whole.equals(await pixels((await drawn({ seed: 3 })).images[0]))).toBe(true);
+  });
+
   test("another checkpoint for one request", async () => {
     const { json } = await server.call("GET", "/sdapi/v1/sd-models");
     const titles = (json as { title: string }[]).map(({ title }) => title);

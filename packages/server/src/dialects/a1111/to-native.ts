@@ -1,5 +1,4 @@
 import { randomInt } from "node:crypto";
-import { A1111_SCHEDULES, isA1111Sampler, resolveA1111Name } from "@kiln/diffusion";
 import type { Caller } from "../../auth/caller.ts";
 import { ServiceError } from "../../errors.ts";
 import type { ServerContext } from "../../http/dialect.ts";
@@ -9,9 +8,10 @@ import type { ModelInfo } from "../../models/model.ts";
 import { controlsOf, isUnbalanced, readUnits } from "./controlnet.ts";
 import { A1111Error } from "./errors.ts";
 import { type CommonFields, type ImageFields, MAX_CALL_PICTURES, type TextFields } from "./fields.ts";
-import { hiresOf, hiresRemarks } from "./hires.ts";
+import { hiresOf } from "./hires.ts";
 import { type StartPictures, storeStart } from "./pictures.ts";
-import { type ReadPrompt, readPrompt, stylesOf, withStyles } from "./prompt.ts";
+import { networksNotFound, type ReadPrompt, readPrompt, stylesOf, withStyles } from "./prompt.ts";
+import { samplerOf } from "./sampler.ts";
 import { chosenModel, chosenVae, formatOf, type Settings, settingsFor } from "./settings.ts";
 
 /** A seed that is left out is drawn here, because the jobs of one call count on from it. */
@@ -41,9 +41,9 @@ export async function planText(
   context: ServerContext,
 ): Promise<Plan> {
   const draft = await draftOf(fields, stored, undefined, caller, context);
-  const hires = fields.enable_hr === true ? hiresOf(fields, draft.size) : undefined;
-  const remarks = hires ? [...draft.remarks, ...hiresRemarks(fields)] : draft.remarks;
-  return planOf(fields, { ...draft, remarks, one: { ...draft.one, ...(hires ? { hires } : {}) } }, [{}]);
+  if (fields.enable_hr !== true) return planOf(fields, draft, [{}]);
+  const { hires, remarks } = hiresOf(fields, draft.size, context);
+  return planOf(fields, { ...draft, remarks: [...draft.remarks, ...remarks], one: { ...draft.one, hires } }, [{}]);
 }
 
 export async function planImage(
@@ -179,21 +179,6 @@ function modelFor({ override_settings }: CommonFields, settings: Settings, conte
   return chosenModel(settings.sd_model_checkpoint, context) ?? context.catalogue.default();
 }
 
-/** None is the model's own. An unknown schedule is Automatic, as in A1111; an unknown sampler is what its clients look for. */
-function samplerOf(fields: CommonFields): GenerationRequestInput["a1111"] {
-  const sampler = fields.sampler_name || fields.sampler_index;
-  if (!sampler || /^(none|automatic)$/i.test(sampler)) return undefined;
-  if (!isA1111Sampler(sampler)) throw new A1111Error(400, "Sampler not found");
-  const wanted = (fields.scheduler ?? "").trim().toLowerCase();
-  const isKnown = A1111_SCHEDULES.some(({ name, label, aliases }) =>
-    [name, label, ...aliases].some((each) => each.toLowerCase() === wanted),
-  );
-  const names = resolveA1111Name(sampler, isKnown ? wanted : undefined);
-  const { eta, s_churn, s_tmin, s_tmax, s_noise } = fields;
-  const options = Object.entries({ eta, s_churn, s_tmin, s_tmax, s_noise }).filter(([, value]) => typeof value === "number");
-  return { ...names, ...(options.length > 0 ? { options: Object.fromEntries(options) } : {}) };
-}
-
 /** A1111 counts the encoder's last blocks, 1 being all of them; SDXL is read before its last block anyway unless a setting says otherwise. */
 function clipSkipOf({ CLIP_stop_at_last_layers, sdxl_clip_l_skip }: Settings, { family }: ModelInfo): number {
   if (family === "sdxl" && sdxl_clip_l_skip !== true) return 0;
@@ -215,15 +200,14 @@ function seedResizeOf({ seed_resize_from_w: width, seed_resize_from_h: height }:
   return width && height ? { seed_resize_from: { width, height } } : {};
 }
 
-function remarksOf(fields: CommonFields, vae: string | undefined, { unknown }: ReadPrompt, unbalanced: boolean): string[] {
+function remarksOf(fields: CommonFields, vae: string | undefined, prompt: ReadPrompt, unbalanced: boolean): string[] {
   const scripts = Object.keys(fields.alwayson_scripts ?? {}).filter((name) => name.toLowerCase() !== "controlnet");
   const remarks: [boolean, string][] = [
-    [unknown.length > 0, `Networks not found: ${unknown.join(", ").slice(0, 500)}`],
     [fields.restore_faces === true, "restore_faces: no face restoration is installed."],
     [fields.tiling === true, "tiling: pictures are not made to tile."],
     [vae !== undefined, `sd_vae: ${vae?.slice(0, 200)} not found; the checkpoint's own VAE was used.`],
     [unbalanced, "control_mode: prompt and ControlNet were balanced."],
     [scripts.length > 0, `alwayson_scripts: ${scripts.join(", ").slice(0, 200)} not found.`],
   ];
-  return remarks.filter(([said]) => said).map(([, remark]) => remark);
+  return [...networksNotFound(prompt), ...remarks.filter(([said]) => said).map(([, remark]) => remark)];
 }
