@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyRequest } from "fastify";
 import { messageOf, ServiceError } from "../errors.ts";
 
 export interface Form {
-  /** Text fields by name; empty ones count as left out. Of several with one name, the last. */
+  /** Text fields by name; empty ones count as left out, unless the route says otherwise. Of several with one name, the last. */
   fields: Record<string, unknown>;
   files: ReadonlyMap<string, FormFile>;
 }
@@ -24,10 +24,15 @@ export function acceptUrlEncoded(app: FastifyInstance): void {
 /**
  * A request's fields and those of its files that have one of the given names, from any encoding that clients send:
  * multipart, URL-encoded, JSON, or no body at all. Raises `malformed` for a body that ends early.
+ * @param clearable fields in which nothing is a value of its own
  */
-export async function readForm(request: FastifyRequest, fileNames: readonly string[]): Promise<Form> {
+export async function readForm(
+  request: FastifyRequest,
+  fileNames: readonly string[],
+  clearable: readonly string[] = [],
+): Promise<Form> {
   const files = new Map<string, FormFile>();
-  if (!request.isMultipart()) return { fields: filled(request.body), files };
+  if (!request.isMultipart()) return { fields: filled(request.body, clearable), files };
   const fields: Record<string, unknown> = {};
   try {
     for await (const part of request.parts()) {
@@ -44,12 +49,12 @@ export async function readForm(request: FastifyRequest, fileNames: readonly stri
     if (typeof error === "object" && error !== null && "statusCode" in error) throw error;
     throw new ServiceError("malformed", `The body is no whole form: ${messageOf(error)}.`, { cause: error });
   }
-  return { fields: filled(fields), files };
+  return { fields: filled(fields, clearable), files };
 }
 
-function filled(body: unknown): Record<string, unknown> {
+function filled(body: unknown, clearable: readonly string[]): Record<string, unknown> {
   if (body === undefined || body === null) return {};
   if (typeof body !== "object" || Array.isArray(body) || ArrayBuffer.isView(body))
     throw new ServiceError("malformed", "The body must be a form or a JSON object.");
-  return Object.fromEntries(Object.entries(body).filter(([, value]) => value !== ""));
+  return Object.fromEntries(Object.entries(body).filter(([name, value]) => value !== "" || clearable.includes(name)));
 }

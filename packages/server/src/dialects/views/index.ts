@@ -1,5 +1,7 @@
 import { messageOf } from "../../errors.ts";
 import type { Dialect } from "../../http/dialect.ts";
+import { sendProblem } from "../../http/problem.ts";
+import { registerRoutes } from "../../http/route.ts";
 import { acceptUrlEncoded } from "../read-form.ts";
 import { Accounts } from "./accounts.ts";
 import { registerAuthRoutes } from "./auth-routes.ts";
@@ -7,6 +9,7 @@ import { sendViewsError } from "./errors.ts";
 import { registerJobRoutes } from "./job-routes.ts";
 import { registerMedia } from "./media.ts";
 import { registerSocket } from "./socket.ts";
+import { taskRoutes } from "./task-routes.ts";
 import { ViewJobs } from "./view-jobs.ts";
 
 /** The views service's contract: users, their photos, and two pictures of each. */
@@ -21,6 +24,10 @@ export const views: Dialect = {
     registerJobRoutes(app, { viewJobs, accounts, context });
     registerMedia(app, viewJobs, context);
     registerSocket(app, viewJobs, accounts, context);
+    await app.register(async (scope) => {
+      scope.setErrorHandler(sendProblem);
+      registerRoutes(scope, taskRoutes(viewJobs), context);
+    });
     app.addHook("onClose", async () => viewJobs.close());
     viewJobs
       .resume()

@@ -43,7 +43,7 @@ export function registerJobRoutes(app: FastifyInstance, parts: Parts): void {
     return await show(await viewJobs.update(job, { favorite: is_favorite ?? !job.data.favorite }), request);
   };
   const change = async (request: FastifyRequest) => {
-    const { fields } = await readForm(request, []);
+    const { fields } = await readForm(request, [], ["message"]);
     const { is_favorite, selected_simulation, ...texts } = parseForm(changeSchema(context.presets), fields);
     const given = Object.fromEntries(Object.entries(texts).filter(([, value]) => value !== undefined));
     const marks = {
@@ -119,7 +119,11 @@ function choice(choices: readonly string[]) {
   });
 }
 
-const message = z.string("Not a valid string.").max(MAX_MESSAGE, `Ensure this field has no more than ${MAX_MESSAGE} characters.`);
+const freeText = z
+  .string("Not a valid string.")
+  .max(MAX_MESSAGE, `Ensure this field has no more than ${MAX_MESSAGE} characters.`)
+  .nullable()
+  .transform((text) => text ?? "");
 
 function choicesOf(presets: Presets): { regions: string[]; scenarios: string[] } {
   return { regions: textsOf(presets).regions, scenarios: Object.keys(presets.scenarios) };
@@ -131,7 +135,7 @@ function createSchema(presets: Presets) {
   return z.object({
     region: choice(regions).default(region),
     scenario: choice(scenarios).default(scenarios[0] ?? ""),
-    message: message.nullish().transform((text) => text ?? ""),
+    message: freeText.default(""),
   });
 }
 
@@ -140,7 +144,7 @@ function changeSchema(presets: Presets) {
   return z.object({
     region: choice(regions).optional(),
     scenario: choice(scenarios).optional(),
-    message: message.optional(),
+    message: freeText.optional(),
     is_favorite: looseFlag.optional(),
     selected_simulation: z.enum(SELECTIONS, "Not a valid choice.").nullable().optional(),
   });

@@ -1,5 +1,6 @@
 import { randomInt } from "node:crypto";
 import sharp from "sharp";
+import { z } from "zod";
 import type { Caller } from "../../auth/caller.ts";
 import { ServiceError } from "../../errors.ts";
 import type { ServerContext } from "../../http/dialect.ts";
@@ -55,8 +56,9 @@ export async function prepare(
   const texts = textsOf(presets);
   const scenario = presets.scenarios[form.scenario];
   const photo = await fitPicture(form.photo, width, height, "fill", "original_image");
-  const image = `upload:${(await pictures.store(photo, caller, "original_image")).id}`;
+  // The photo is stored last: where the pose is refused, nothing is kept.
   const { control, ...found } = await controlOf(form.pose, { width, height }, caller, context);
+  const image = `upload:${(await pictures.store(photo, caller, "original_image")).id}`;
   const plain = isPlainSdxl(model);
   const vae = model.family === "sdxl" ? catalogue.find(VAE, "vae") : undefined;
   const native: GenerationRequestInput = {
@@ -82,6 +84,14 @@ export async function prepare(
 export function requestOf({ prompt, native }: Recipe, view: View, texts: ViewTexts): Record<string, unknown> {
   // A function, because a phrase with a dollar sign would be a pattern.
   return { ...native, prompt: prompt.replace("{view}", () => texts[view]) };
+}
+
+const picturesSchema = z.object({ image: z.string(), controls: z.array(z.object({ image: z.string() })) });
+
+/** References of the pictures that a recipe draws from: the photo, and the control image where there is one. */
+export function picturesOf({ native }: Recipe): { photo: string; control: string | undefined } {
+  const { image, controls } = picturesSchema.parse(native);
+  return { photo: image, control: controls[0]?.image };
 }
 
 async function controlOf(

@@ -46,7 +46,7 @@ export function registerSocket(app: FastifyInstance, viewJobs: ViewJobs, account
         listeners.delete(listener);
       });
       socket.on("error", () => socket.terminate());
-      listener.send({ type: "connection_established", message: "Connected to job updates" });
+      listener.send({ type: "connection_established" });
     });
   }
 }
@@ -70,7 +70,7 @@ async function tell(
     return;
   }
   const known = await viewJobs.find(found.id);
-  if (!known) return;
+  if (!known) return await viewJobs.removeLeft(event.job, event.owner);
   const job = await viewJobs.refresh(known);
   for (const { send, base } of concerned) send({ type: "job_update", job: await showJob(job, base, context) });
 }

@@ -1,13 +1,14 @@
 import { randomBytes } from "node:crypto";
 import type { Caller } from "../../auth/caller.ts";
-import { messageOf } from "../../errors.ts";
+import { messageOf, ServiceError } from "../../errors.ts";
 import type { ServerContext } from "../../http/dialect.ts";
 import { isFinished } from "../../jobs/job-view.ts";
 import type { JobRow } from "../../records/job-store.ts";
 import { Turns } from "../../records/turns.ts";
 import { asOwner } from "./accounts.ts";
 import { notFound } from "./errors.ts";
-import { prepare, requestOf, textsOf } from "./recipe.ts";
+import { originalOf, type Photo } from "./original.ts";
+import { picturesOf, prepare, type Recipe, requestOf, textsOf } from "./recipe.ts";
 import { pictureKey, VIEWS, type View, type ViewJob, type ViewJobData, viewJobOf, wordsOf } from "./view-job.ts";
 
 const JOBS = "views_jobs";
@@ -22,7 +23,7 @@ const MAX_RESUMED = 10_000;
 const MAX_KNOWN = 10_000;
 
 export interface NewViewJob {
-  photo: { name: string; bytes: Buffer };
+  photo: Photo;
   pose: Buffer | undefined;
   region: string;
   scenario: string;
@@ -51,7 +52,7 @@ export class ViewJobs {
 
   /** Accepts a photo: both views are queued, or nothing is kept. */
   async create(request: NewViewJob, user: number, caller: Caller): Promise<ViewJob> {
-    const { documents, storage, jobs } = this.#context;
+    const { documents, storage } = this.#context;
     const { region, scenario, message, photo } = request;
     const { recipe, ...found } = await prepare(
       { photo: photo.bytes, pose: request.pose, scenario, message },
@@ -78,20 +79,25 @@ export class ViewJobs {
     };
     await storage.put(original.key, photo.bytes, `image/${original.format}`);
     const { id } = await documents.insert(JOBS, caller.owner, { ...data });
-    const submitted: string[] = [];
-    try {
-      for (const view of VIEWS) submitted.push(await this.#submit(id, view, data, caller, 1));
-    } catch (error) {
-      for (const job of submitted) await jobs.cancel(job, caller).catch(() => {});
+    const parts = await this.#submitBoth(id, recipe, caller).catch(async (error: unknown) => {
       await documents.remove(JOBS, id);
-      await storage.delete(original.key).catch(() => {});
+      await this.#forget(original.key);
       throw error;
-    }
-    const [rear = "", side = ""] = submitted;
-    const part = { tries: 1, done: false };
-    const job = await this.#write(id, { parts: { rear: { job: rear, ...part }, side: { job: side, ...part } } });
+    });
     // News of the two may have come before this record knew them.
-    return await this.refresh(job);
+    return await this.refresh(await this.#write(id, { parts }));
+  }
+
+  /**
+   * Draws anew a job that has ended, with the scenario and message that it has now; one that has not ended stays as it
+   * is. Raises `not_found`, `conflict` where the photo is gone, and whatever refuses a new job; nothing is changed then.
+   */
+  async process(id: number): Promise<ViewJob> {
+    return await this.#inTurn(id, async () => {
+      const job = await this.find(id);
+      if (!job) throw new ServiceError("not_found", `There is no job ${id}.`);
+      return job.data.open ? job : await this.#drawAnew(job);
+    });
   }
 
   /** A caller's own job, as it stands. Raises `not_found`. */
@@ -136,14 +142,19 @@ export class ViewJobs {
 
   /** Removes a job with its pictures and its photo. */
   async remove(job: ViewJob): Promise<void> {
-    const { documents, storage, jobs, log } = this.#context;
+    const { documents, jobs } = this.#context;
     clearTimeout(this.#timers.get(job.id));
     await documents.remove(JOBS, job.id);
     const { parts, original, recipe } = job.data;
     for (const view of VIEWS) if (parts) await jobs.remove(parts[view].job, asOwner(job.owner)).catch(() => {});
-    const [, upload] = /^upload:(\w+)$/.exec(String(recipe.native.image)) ?? [];
-    for (const key of [original.key, ...(upload ? [`uploads/${upload}.png`] : [])])
-      await storage.delete(key).catch((error: unknown) => log.warn({ key, reason: messageOf(error) }, "a photo is not removed"));
+    await this.#discard(recipe);
+    await this.#forget(original.key);
+  }
+
+  /** What a job still drew while it was removed goes after it. */
+  async removeLeft(native: string, owner: string): Promise<void> {
+    const row = await this.#rowOf(native, owner);
+    if (row && isFinished(row.status)) await this.#context.jobs.remove(native, asOwner(owner)).catch(() => {});
   }
 
   /** The job and view that a native job draws for, or undefined. The records are asked about unknown ones if `ask`. */
@@ -173,14 +184,36 @@ export class ViewJobs {
   /** Brings a record up to date with its native jobs, and tries again what failed for the first time. */
   async refresh(job: ViewJob): Promise<ViewJob> {
     if (!job.data.open) return job;
-    const entry = this.#turns.get(job.id) ?? { turns: new Turns(), users: 0 };
-    this.#turns.set(job.id, entry);
+    return await this.#inTurn(job.id, async () => await this.#refresh((await this.find(job.id)) ?? job));
+  }
+
+  /** One change of a record after the other. */
+  async #inTurn(id: number, work: () => Promise<ViewJob>): Promise<ViewJob> {
+    const entry = this.#turns.get(id) ?? { turns: new Turns(), users: 0 };
+    this.#turns.set(id, entry);
     entry.users++;
     try {
-      return await entry.turns.run(async () => await this.#refresh((await this.find(job.id)) ?? job));
+      return await entry.turns.run(work);
     } finally {
-      if (--entry.users === 0) this.#turns.delete(job.id);
+      if (--entry.users === 0) this.#turns.delete(id);
     }
+  }
+
+  async #drawAnew(job: ViewJob): Promise<ViewJob> {
+    const { storage, pictures, jobs } = this.#context;
+    const { scenario, message, original, pose_found, recipe: earlier, parts: drawn } = job.data;
+    const owner = asOwner(job.owner);
+    const photo = await storage.get(original.key);
+    if (!photo) throw new ServiceError("conflict", `The photo of job ${job.id} is not in the storage any more.`);
+    const { control } = picturesOf(earlier);
+    const pose = pose_found && control !== undefined ? await pictures.read(control) : undefined;
+    const { recipe, ...found } = await prepare({ photo, pose, scenario, message }, owner, this.#context);
+    const parts = await this.#submitBoth(job.id, recipe, owner);
+    const opened = await this.#write(job.id, { ...found, recipe, parts, open: true, status: "queued", error: null });
+    await this.#discard(earlier);
+    // The new pictures have the same names: the earlier jobs must not take them along when they are tidied away.
+    for (const view of VIEWS) if (drawn) await jobs.remove(drawn[view].job, owner, true).catch(() => {});
+    return await this.#refresh(opened);
   }
 
   async #refresh(job: ViewJob): Promise<ViewJob> {
@@ -204,7 +237,8 @@ export class ViewJobs {
           error ??= row?.error?.message ?? "The picture's job is not there any more.";
       } else if (retryAt <= Date.now()) {
         const tries = parts[view].tries + 1;
-        next[view] = { job: await this.#submit(job.id, view, job.data, asOwner(job.owner), tries), tries, done: false };
+        const again = await this.#submit(job.id, view, job.data.recipe, asOwner(job.owner), parts[view].job);
+        next[view] = { job: again, tries, done: false };
         states.push("queued");
       } else {
         this.#refreshAt(job, retryAt);
@@ -229,18 +263,49 @@ export class ViewJobs {
     });
   }
 
-  async #submit(id: number, view: View, { recipe }: ViewJobData, caller: Caller, tries: number): Promise<string> {
+  /** Queues both views or none. What the recipe draws from goes with a refusal. */
+  async #submitBoth(id: number, recipe: Recipe, caller: Caller): Promise<NonNullable<ViewJobData["parts"]>> {
+    const submitted: string[] = [];
+    try {
+      for (const view of VIEWS) submitted.push(await this.#submit(id, view, recipe, caller));
+    } catch (error) {
+      for (const job of submitted) await this.#context.jobs.cancel(job, caller).catch(() => {});
+      await this.#discard(recipe);
+      throw error;
+    }
+    const [rear = "", side = ""] = submitted;
+    const part = { tries: 1, done: false };
+    return { rear: { job: rear, ...part }, side: { job: side, ...part } };
+  }
+
+  /** @param failed the native job that is tried again */
+  async #submit(id: number, view: View, recipe: Recipe, caller: Caller, failed?: string): Promise<string> {
     const { jobs, presets } = this.#context;
     const options = {
       dialect: "views",
       context: { id, view },
       keys: { key: pictureKey(id, view) },
       // Two gateways that see the same failure try the same job again.
-      ...(tries > 1 ? { idempotencyKey: `views-${id}-${view}-${tries}` } : {}),
+      ...(failed === undefined ? {} : { idempotencyKey: `views-again-${failed}` }),
     };
     const job = await jobs.submit(requestOf(recipe, view, textsOf(presets)), caller, options);
     this.#remember(job.id, { id, view });
     return job.id;
+  }
+
+  /** Removes the pictures that a recipe draws from. */
+  async #discard(recipe: Recipe): Promise<void> {
+    const { photo, control } = picturesOf(recipe);
+    for (const reference of [photo, ...(control === undefined ? [] : [control])])
+      await this.#context.pictures.discard(reference).catch((error: unknown) => this.#notRemoved(reference, error));
+  }
+
+  async #forget(key: string): Promise<void> {
+    await this.#context.storage.delete(key).catch((error: unknown) => this.#notRemoved(key, error));
+  }
+
+  #notRemoved(photo: string, error: unknown): void {
+    this.#context.log.warn({ photo, reason: messageOf(error) }, "a photo is not removed");
   }
 
   async #rowOf(native: string, owner: string): Promise<JobRow | undefined> {
@@ -283,22 +348,4 @@ export class ViewJobs {
 function statusOf(states: readonly string[], open: boolean): ViewJobData["status"] {
   if (!open) return states.every((state) => state === "completed") ? "completed" : "failed";
   return states.some((state) => state === "running" || state === "completed") ? "processing" : "queued";
-}
-
-const FORMATS: readonly [string, string, string][] = [
-  ["\x89PNG", "png", "png"],
-  ["\xff\xd8", "jpeg", "jpg"],
-  ["RIFF", "webp", "webp"],
-];
-
-/** `originals/<name>`: the client's name as far as it is harmless, and a part that keeps names apart. */
-function originalOf({ name, bytes }: NewViewJob["photo"]): ViewJobData["original"] {
-  const head = bytes.subarray(0, 4).toString("latin1");
-  const [, format = "jpeg", extension = "jpg"] = FORMATS.find(([signature]) => head.startsWith(signature)) ?? [];
-  const plain = name
-    .replace(/\.[^.]*$/, "")
-    .replace(/[^A-Za-z0-9_-]+/g, "-")
-    .replace(/^-+|-+$/g, "")
-    .slice(0, 60);
-  return { key: `originals/${plain === "" ? "photo" : plain}_${randomBytes(6).toString("hex")}.${extension}`, format };
 }
