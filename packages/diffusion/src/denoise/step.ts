@@ -1,8 +1,7 @@
 import { KilnError } from "../errors.ts";
 import type { AdapterStack } from "../networks/adapter-stack.ts";
-import type { RowControl } from "../networks/control-network.ts";
 import type { NoisePredictor } from "../networks/noise-predictor.ts";
-import type { Row, RowConditioning } from "../networks/row.ts";
+import type { Row } from "../networks/row.ts";
 import { guided } from "./guidance.ts";
 import type { Slot, SlotControl } from "./slot.ts";
 
@@ -36,24 +35,11 @@ function rowsOf(slot: Slot): Row[] {
   const scaled = scheduler.scaleModelInput(slot.latents, slot.scheduler);
   const sample = inpainting?.maskedLatents ? join(scaled, inpainting.mask, inpainting.maskedLatents) : scaled;
   const timestep = scheduler.timesteps[slot.scheduler.index] ?? 0;
-  const acting = slot.definition.controls.filter((control) => control.scale !== 0 && acts(slot, control));
-  const row = (conditioning: RowConditioning, controls: readonly RowControl[]): Row => ({
-    sample,
-    timestep,
-    conditioning,
-    adapters,
-    controls,
-  });
-  const whole = row(positive, acting);
-  return negative
-    ? [
-        row(
-          negative,
-          acting.filter(({ guess }) => guess !== true),
-        ),
-        whole,
-      ]
-    : [whole];
+  const controls = slot.definition.controls.filter((control) => control.scale !== 0 && acts(slot, control));
+  const shared = { sample, timestep, adapters };
+  const whole = { ...shared, conditioning: positive, controls };
+  if (!negative) return [whole];
+  return [{ ...shared, conditioning: negative, controls: controls.filter(({ guess }) => guess !== true) }, whole];
 }
 
 /** Whether the coming evaluation lies wholly inside a control's part of the run; a run that ends early counts as the whole would. */
