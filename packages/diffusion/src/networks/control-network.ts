@@ -31,6 +31,8 @@ export class ControlNetwork {
   readonly key: string;
   readonly config: ControlNetConfig;
   readonly #weights: Weights;
+  /** The conditions of the latest batch, by the first of them. */
+  readonly #stacked = new WeakMap<Float32Array, { readonly conditions: readonly Float32Array[]; readonly tensor: Tensor }>();
 
   constructor(key: string, config: ControlNetConfig, weights: Weights) {
     this.key = key;
@@ -60,11 +62,22 @@ export class ControlNetwork {
         rows.map(({ row }) => row.sample.subarray(0, inChannels * size.height * size.width)),
         [inChannels, size.height, size.width],
       ),
-      condition: stackRows(
+      condition: this.#condition(
         rows.map(({ control }) => control.condition),
         [conditioningChannels, size.height * PIXELS_PER_LATENT, size.width * PIXELS_PER_LATENT],
       ),
     };
+  }
+
+  /** The same at every step of the same pictures, some 12 MB for each row: a device keeps what it has. */
+  #condition(conditions: readonly Float32Array[], shape: readonly number[]): Tensor {
+    const [first = new Float32Array(0)] = conditions;
+    const known = this.#stacked.get(first);
+    if (known?.conditions.length === conditions.length && known.conditions.every((each, i) => each === conditions[i]))
+      return known.tensor;
+    const tensor = { ...stackRows(conditions, shape), lasting: true };
+    this.#stacked.set(first, { conditions, tensor });
+    return tensor;
   }
 
   /** What each residual is multiplied by, in the order of `residualNames`; guess mode's steps as diffusers has them. */
