@@ -12,6 +12,7 @@ import { keysCommand } from "./commands/keys.ts";
 import { modelsCommand } from "./commands/models.ts";
 import { schedulersCommand } from "./commands/schedulers.ts";
 import { serveCommand } from "./commands/serve.ts";
+import { viewsCommand } from "./commands/views.ts";
 
 const LESSON = `Kiln draws pictures from words with Stable Diffusion XL, on this machine.
 
@@ -53,6 +54,7 @@ export function createProgram(): Command {
     configCommand(),
     accelCommand(),
     gpuCommand(),
+    viewsCommand(),
   ]) {
     program.addCommand(command);
   }

@@ -1,9 +1,13 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, openAsBlob, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { loadSettings, startServer } from "@kiln/server";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { main } from "../src/index.ts";
+
+/** Any photo will do. */
+const PHOTO = fileURLToPath(new URL("../../../docs/demo.webp", import.meta.url));
 
 let folder: string;
 let out: string;
@@ -73,7 +77,7 @@ test("checkpoints come into and out of the running service's memory, whose size 
     const memory = { allocated_gb: expect.any(Number), reserved_gb: expect.any(Number), max_allocated_gb: expect.any(Number) };
     expect(status).toEqual({ status: "cpu", memory });
     expect(status.memory.allocated_gb).toBeGreaterThan(0);
-    await kiln("models", "unload", "kiln-test");
+    await kiln("models", "unload");
     await expect.poll(() => server.context.supervisor?.loaded).toEqual([]);
     err = "";
     await kiln("models", "unload", "nobody");
@@ -113,5 +117,35 @@ test("models are listed, and what cannot be fetched or removed says why", async 
     await kiln(...words);
     expect(process.exitCode).toBe(1);
     expect(err).toMatch(reason);
+  }
+});
+
+test("jobs of the views service are processed anew", async () => {
+  await kiln("views", "process", "1");
+  expect([process.exitCode, err]).toEqual([1, expect.stringMatching(/no listener of the views dialect/)]);
+  vi.stubEnv("KILN_LISTEN", "127.0.0.1:0=native,127.0.0.1:0=views");
+  const server = await startServer(loadSettings());
+  try {
+    const url = server.listeners.find(({ dialect }) => dialect === "views")?.url ?? "";
+    vi.stubEnv("KILN_LISTEN", `${new URL(url).host}=views`);
+    const form = new FormData();
+    form.set("original_image", await openAsBlob(PHOTO), "photo.webp");
+    const { id } = await (await fetch(`${url}/api/jobs/`, { method: "POST", body: form })).json();
+    const status = async () => (await (await fetch(`${url}/api/jobs/${id}/`)).json()).status;
+    await expect.poll(status, { timeout: 20_000 }).toBe("completed");
+    const answer = JSON.parse(await kiln("views", "process", String(id), String(id)));
+    expect(answer).toEqual({ jobs: [{ id, status: expect.stringMatching(/^(queued|processing)$/) }] });
+    await expect.poll(status, { timeout: 20_000 }).toBe("completed");
+
+    for (const [word, reason] of [
+      ["999999", /no job 999999/],
+      ["one", /whole number, not "one"/],
+    ] as const) {
+      err = "";
+      await kiln("views", "process", word);
+      expect([process.exitCode, err]).toEqual([1, expect.stringMatching(reason)]);
+    }
+  } finally {
+    await server.close();
   }
 });

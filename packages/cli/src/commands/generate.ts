@@ -134,7 +134,12 @@ async function generate(prompt: string, options: GenerateOptions): Promise<void>
   const quiet = options.quiet === true || options.json === true;
   const view = new ProgressView({ count: options.count ?? 1, quiet, preview: options.preview === true });
   const model = options.model ?? introduceDemo(prompt, view);
-  const { backend } = chooseBackend({ device: options.device, precision: options.precision, threads: options.threads });
+  const { backend } = chooseBackend({
+    device: options.device,
+    precision: options.precision,
+    threads: options.threads,
+    onNotice: (sentence) => view.say(sentence),
+  });
   const pipeline = await Pipeline.load(model, { backend, config: options.config, vae: options.vae });
   const cancel = cancelOnInterrupt(view);
   try {

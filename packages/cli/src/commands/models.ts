@@ -1,5 +1,6 @@
 import type { PullInto, PullProgress, Settings } from "@kiln/server";
 import { Command, Option } from "commander";
+import { invalid } from "../arguments.ts";
 
 interface PullCommandOptions {
   readonly into?: PullInto;
@@ -39,14 +40,26 @@ Examples:
 function memoryCommand(action: "load" | "unload", description: string): Command {
   return new Command(action)
     .description(description)
-    .argument("<model>", "its name, as `kiln models list` shows it")
+    .argument("[model]", "its name, as `kiln models list` shows it; without one the service's default")
     .addHelpText("after", "\nOnce keys exist this needs an admin's in KILN_API_KEY.")
-    .action(async (model: string) => {
-      const { callService, loadSettings } = await import("@kiln/server");
-      const path = `/v1/models/${encodeURIComponent(model)}/${action}`;
-      await callService(loadSettings(), process.env.KILN_API_KEY, "POST", path);
+    .action(async (named: string | undefined) => {
+      const { callAt, loadSettings, runningService } = await import("@kiln/server");
+      const url = await runningService(loadSettings());
+      const call = async (method: string, path: string) => await callAt(url, process.env.KILN_API_KEY, method, path);
+      const model = named ?? defaultOf(await call("GET", "/v1/models"));
+      await call("POST", `/v1/models/${encodeURIComponent(model)}/${action}`);
       process.stderr.write(`The engines have been told to ${action} ${model}.\n`);
     });
+}
+
+function defaultOf(list: unknown): string {
+  const models: readonly unknown[] =
+    typeof list === "object" && list !== null && "data" in list && Array.isArray(list.data) ? list.data : [];
+  for (const model of models) {
+    if (typeof model !== "object" || model === null || !("id" in model) || !("default" in model)) continue;
+    if (model.default === true && typeof model.id === "string") return model.id;
+  }
+  throw invalid("model", "The service has no default checkpoint; name one.");
 }
 
 function listCommand(): Command {
