@@ -69,3 +69,22 @@ describe("toGrey", () => {
     expect(crc32(toGrey(testPicture(61, 47)).data)).toBe(2940440282);
   });
 });
+
+describe("a whole picture with its edges repeated", () => {
+  const reds = ({ data, width }: { data: Uint8Array; width: number }) =>
+    Array.from({ length: data.length / 3 / width }, (_, y) => Array.from({ length: width }, (_, x) => data[(y * width + x) * 3]));
+  const picture = testPicture(6, 7);
+
+  it("above and below", () => {
+    const middle = reds(resizeLanczos(picture, 4, 4));
+    const [first, , , last] = middle;
+    expect(reds(resizePicture(picture, 4, 8, "extend"))).toEqual([first, first, ...middle, last, last]);
+  });
+
+  it("on both sides, also where one of them is a pixel wider", () => {
+    const found = reds(resizePicture(picture, 9, 3, "extend"));
+    expect(found).toEqual(
+      reds(resizeLanczos(picture, 2, 3)).map(([left, right]) => [left, left, left, left, right, right, right, right, right]),
+    );
+  });
+});

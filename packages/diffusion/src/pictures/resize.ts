@@ -3,9 +3,9 @@ import { channelsOf, checkPictureSize, type MaskPicture, type Picture } from "./
 
 /**
  * What to do when the shapes differ: `stretch` to the new shape; `cover` the new size and cut what hangs over, equally
- * on both sides; `contain` the whole picture with black bars.
+ * on both sides; `contain` the whole picture with black bars; `extend` it with its own edges repeated in their place.
  */
-export type ResizeMode = "stretch" | "cover" | "contain";
+export type ResizeMode = "stretch" | "cover" | "contain" | "extend";
 
 interface Size {
   readonly width: number;
@@ -28,10 +28,11 @@ export function resizePicture<T extends Picture | MaskPicture>(
   checkPictureSize(inner.width, inner.height, "The resized picture");
   const left = Math.floor(width / 2) - Math.floor(inner.width / 2);
   const top = Math.floor(height / 2) - Math.floor(inner.height / 2);
-  return paste(resizeLanczos(picture, inner.width, inner.height), { width, height }, left, top);
+  const resized = resizeLanczos(picture, inner.width, inner.height);
+  return mode === "extend" ? extend(resized, { width, height }, left, top) : paste(resized, { width, height }, left, top);
 }
 
-function innerSize(picture: Size, size: Size, mode: "cover" | "contain"): Size {
+function innerSize(picture: Size, size: Size, mode: Exclude<ResizeMode, "stretch">): Size {
   const wider = size.width / size.height > picture.width / picture.height;
   const byWidth = { width: size.width, height: Math.max(1, Math.floor((picture.height * size.width) / picture.width)) };
   const byHeight = { width: Math.max(1, Math.floor((picture.width * size.height) / picture.height)), height: size.height };
@@ -46,6 +47,20 @@ function paste(picture: Picture | MaskPicture, size: Size, left: number, top: nu
   for (let y = Math.max(0, -top); y < Math.min(picture.height, size.height - top); y++) {
     const row = picture.data.subarray((y * picture.width + from) * channels, (y * picture.width + to) * channels);
     data.set(row, ((y + top) * size.width + left + from) * channels);
+  }
+  return { width: size.width, height: size.height, data };
+}
+
+/** The picture with its corner at (left, top) of `size`; every pixel beyond it is the nearest one of its edge. */
+function extend(picture: Picture | MaskPicture, size: Size, left: number, top: number) {
+  const channels = channelsOf(picture);
+  const data = new Uint8Array(size.width * size.height * channels);
+  const nearest = (place: number, length: number) => Math.min(length - 1, Math.max(0, place));
+  for (let y = 0; y < size.height; y++) {
+    for (let x = 0; x < size.width; x++) {
+      const from = (nearest(y - top, picture.height) * picture.width + nearest(x - left, picture.width)) * channels;
+      data.set(picture.data.subarray(from, from + channels), (y * size.width + x) * channels);
+    }
   }
   return { width: size.width, height: size.height, data };
 }
