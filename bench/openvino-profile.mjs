@@ -2,7 +2,7 @@
 /**
  * Where the time of one UNet call goes on OpenVINO: seconds by type of operation and by the kernel that ran it.
  *
- *   node bench/openvino-profile.mjs CHECKPOINT [--size 512] [--rows 2] [--precision bfloat16] [--network unet|vae] [--nodes 0]
+ *   node bench/openvino-profile.mjs CHECKPOINT [--size 512] [--rows 2] [--precision bfloat16|int8|float32] [--network unet|vae] [--nodes 0]
  *
  * Asks the plugin to count each operation of the second call (the first one packs weights), which costs a few per cent by itself.
  */

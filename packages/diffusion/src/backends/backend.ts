@@ -9,7 +9,7 @@ import type { Tensor } from "../graph/tensor.ts";
 export interface Backend {
   /** For logs and `kiln doctor`: "ONNX Runtime CPU float32". */
   readonly name: string;
-  readonly precision: "float32" | "bfloat16" | "float16";
+  readonly precision: "float32" | "bfloat16" | "float16" | "int8";
   /** What computes, by the name that `--device` takes; absent where that is the CPU. */
   readonly device?: string;
   compile(graph: Graph): Promise<CompiledGraph>;

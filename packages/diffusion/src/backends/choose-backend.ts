@@ -14,7 +14,7 @@ import { webGpuBackend } from "./webgpu/webgpu-backend.ts";
 export const DEVICES = ["auto", "cpu", "onnx", "openvino", "webgpu", "cuda"] as const;
 export type Device = (typeof DEVICES)[number];
 
-export const PRECISIONS = ["auto", "float32", "bfloat16", "float16"] as const;
+export const PRECISIONS = ["auto", "float32", "bfloat16", "float16", "int8"] as const;
 export type Precision = (typeof PRECISIONS)[number];
 
 /** What else CUDA may be told; other devices do not look at it. */
@@ -26,9 +26,11 @@ export interface BackendChoice extends CudaChoice {
    * there; else as `cpu`, but WebGPU before ONNX Runtime where a graphics card is found.
    */
   readonly device?: Device;
-  /** `auto`: float16 with CUDA, bfloat16 with OpenVINO, float32 else. */
+  /** `auto`: float16 with CUDA, bfloat16 with OpenVINO, float32 else. int8 is never chosen unasked: it draws other pictures. */
   readonly precision?: Precision;
   readonly threads?: number;
+  /** Told, in a sentence, before something that takes a while. */
+  readonly onNotice?: (sentence: string) => void;
 }
 
 /** A backend, and in a sentence why it is this one. */
@@ -41,36 +43,47 @@ export interface ChosenBackend {
  * The fastest backend that this machine has for what is asked.
  * @throws KilnError backend_unavailable where a device was named that is not installed; invalid_request for a precision that it lacks
  */
-export function chooseBackend({ device = "auto", precision = "auto", threads, ...cuda }: BackendChoice = {}): ChosenBackend {
+export function chooseBackend({
+  device = "auto",
+  precision = "auto",
+  threads,
+  onNotice,
+  ...cuda
+}: BackendChoice = {}): ChosenBackend {
   if (device === "cuda") return onCuda(precision, cuda);
   if (device === "webgpu") return onWebGpu(precision, requireWebGpu());
   const { chosen: gpu, why: noCuda } = device === "auto" ? cudaWhereItIs(precision, cuda) : NOT_ASKED;
   if (gpu) return gpu;
-  const { backend, why } = withoutCuda(device, precision, threads);
+  const { backend, why } = withoutCuda(device, precision, {
+    ...(threads === undefined ? {} : { threads }),
+    ...(onNotice === undefined ? {} : { onNotice }),
+  });
   return { backend, why: noCuda === undefined ? why : `${why}; ${noCuda}` };
 }
 
 function withoutCuda(
   device: Exclude<Device, "cuda" | "webgpu">,
   precision: Precision,
-  threads: number | undefined,
+  options: Pick<BackendChoice, "threads" | "onNotice">,
 ): ChosenBackend {
-  const count = threads === undefined ? {} : { threads };
   const libraries = device === "onnx" || precision === "float16" ? undefined : findOpenVino();
   if (libraries !== undefined) {
-    const chosen = precision === "float32" ? precision : "bfloat16";
-    return { backend: openVinoBackend({ libraries, precision: chosen, ...count }), why: `OpenVINO is installed in ${libraries}` };
+    const chosen = precision === "auto" || precision === "float16" ? "bfloat16" : precision;
+    return {
+      backend: openVinoBackend({ libraries, precision: chosen, ...options }),
+      why: `OpenVINO is installed in ${libraries}`,
+    };
   }
   if (device === "openvino" && precision !== "float16") {
     throw new KilnError("backend_unavailable", 'OpenVINO is not installed: run "kiln accel install".');
   }
   const card = device === "auto" ? graphicsCard() : undefined;
-  if (card && precision !== "bfloat16") {
+  if (card && !isOpenVinos(precision)) {
     const { backend, why } = onWebGpu(precision, card);
     return { backend, why: `${why}; ${NO_OPENVINO}` };
   }
-  if (precision === "bfloat16" || precision === "float16") throw lacksPrecision(precision);
-  return { backend: onnxBackend(count), why: device === "onnx" ? "it was asked for" : `${NO_OPENVINO}; ${aboutWebGpu()}` };
+  if (isOpenVinos(precision) || precision === "float16") throw lacksPrecision(precision);
+  return { backend: onnxBackend(options), why: device === "onnx" ? "it was asked for" : `${NO_OPENVINO}; ${aboutWebGpu()}` };
 }
 
 /** CUDA, or, in a sentence where somebody with an NVIDIA GPU would wonder, why not. */
@@ -82,7 +95,7 @@ interface CudaOrNot {
 const NOT_ASKED: CudaOrNot = {};
 
 function cudaWhereItIs(precision: Precision, options: CudaChoice): CudaOrNot {
-  if (precision === "bfloat16") return NOT_ASKED;
+  if (isOpenVinos(precision)) return NOT_ASKED;
   const installed = findCuda() !== undefined;
   const { devices, why } = cudaDevices();
   if (devices.length === 0) return installed ? { why: `CUDA is installed, but ${why}` } : NOT_ASKED;
@@ -96,7 +109,7 @@ function cudaWhereItIs(precision: Precision, options: CudaChoice): CudaOrNot {
 }
 
 function onCuda(precision: Precision, options: CudaChoice): ChosenBackend {
-  if (precision === "bfloat16") {
+  if (isOpenVinos(precision)) {
     throw new KilnError("invalid_request", "CUDA computes in float16 or float32: ask for one of them.", { subject: "precision" });
   }
   const libraries = findCuda();
@@ -112,7 +125,7 @@ function onCuda(precision: Precision, options: CudaChoice): ChosenBackend {
 const NO_OPENVINO = 'OpenVINO, the fastest on CPUs, is not installed (run "kiln accel install")';
 
 function onWebGpu(precision: Precision, adapter: VulkanDevice | undefined): ChosenBackend {
-  if (precision === "bfloat16") {
+  if (isOpenVinos(precision)) {
     throw new KilnError("invalid_request", "WebGPU computes in float32 or float16: ask for one of them.", {
       subject: "precision",
     });
@@ -135,10 +148,15 @@ function aboutWebGpu(): string {
   return findWebGpu().why;
 }
 
-function lacksPrecision(precision: "bfloat16" | "float16"): KilnError {
+/** Precisions that OpenVINO alone computes in. */
+function isOpenVinos(precision: Precision): precision is "bfloat16" | "int8" {
+  return precision === "bfloat16" || precision === "int8";
+}
+
+function lacksPrecision(precision: "bfloat16" | "int8" | "float16"): KilnError {
   const where =
-    precision === "bfloat16"
-      ? 'bfloat16 needs OpenVINO: run "kiln accel install", or ask for float32.'
+    precision !== "float16"
+      ? `${precision} needs OpenVINO: run "kiln accel install", or ask for float32.`
       : "float16 needs a graphics card: ask for --device cuda or webgpu, or for another precision.";
   return new KilnError("invalid_request", where, { subject: "precision" });
 }

@@ -14,8 +14,9 @@ project is taken where it is there, else the project's own part.
   --kind KIND       cases of this kind alone (pipeline, scheduler, unet, ...)
   --name PART       cases alone whose names hold PART
   --backend NAME    what runs the networks (onnx, openvino, webgpu, cuda)
-  --precision NAME  what the networks compute in (float32, bfloat16, float16); below float32 each network's relative error is
-                    held against torch's own in that precision, at most 1.5 times that; whole pictures are drawn but not judged
+  --precision NAME  what the networks compute in (float32, bfloat16, float16, int8); below float32 each network's relative error is
+                    held against torch's own in that precision (for int8: in bfloat16), at most 1.5 times that (for int8: twice);
+                    whole pictures are drawn but not judged
 `;
 
 /**

@@ -2,8 +2,13 @@ import { readFileSync } from "node:fs";
 import type { CaseFile } from "../testing/case-file.ts";
 import { type Comparison, compare, countedTensors, type ProducedTensors } from "./comparison.ts";
 
-/** How much larger than torch's own error in the same precision a network's error may be. */
-const MARGIN = 1.5;
+/** Precisions whose errors are held against torch's own: in which of torch's, and how much larger a network's error may be. */
+const JUDGED = {
+  bfloat16: { torch: "bfloat16", margin: 1.5 },
+  float16: { torch: "float16", margin: 1.5 },
+  // torch has no such form. What is not a linear layer is computed in bfloat16.
+  int8: { torch: "bfloat16", margin: 2 },
+} as const;
 
 /** The tensor of a network case that its error is measured at. */
 const MEASURED = ["output", "decoded", "prompt_embeds"];
@@ -11,32 +16,32 @@ const MEASURED = ["output", "decoded", "prompt_embeds"];
 /** Kinds that compute without networks, or whose networks are judged by their own cases. */
 const EXACT_KINDS = new Set(["random", "scheduler"]);
 
-/** Precisions in which torch's own errors were measured. */
-export const REDUCED_PRECISIONS = ["bfloat16", "float16"] as const;
+export const REDUCED_PRECISIONS = ["bfloat16", "float16", "int8"] as const;
 export type ReducedPrecision = (typeof REDUCED_PRECISIONS)[number];
 
 /** Relative L2 errors of torch in a precision, on a CPU, by case: bench/torch-errors.py makes them. */
-function torchErrors(precision: ReducedPrecision): ReadonlyMap<string, number> {
+function torchErrors(precision: "bfloat16" | "float16"): ReadonlyMap<string, number> {
   const path = new URL(`../../fixtures/torch-${precision}-errors.json`, import.meta.url);
   const errors: Record<string, number> = JSON.parse(readFileSync(path, "utf8"));
   return new Map(Object.entries(errors));
 }
 
 /**
- * Judges cases in a reduced precision: the relative L2 error of a network's answer, beside torch's own in that precision for that case,
- * or the largest of its kind where torch was not measured. What has no network is held to its own tolerance; whole pictures are not judged, for
+ * Judges cases in a reduced precision: the relative L2 error of a network's answer, beside torch's own in that precision (for int8,
+ * in bfloat16) for that case, or the largest of its kind where torch was not measured. What has no network is held to its own tolerance; whole pictures are not judged, for
  * rounding at every step leads them elsewhere.
  */
 export function reducedPrecisionJudge(
   precision: ReducedPrecision,
 ): (file: CaseFile, produced: ProducedTensors, kind: string, name: string) => Comparison {
-  const errors = torchErrors(precision);
+  const { torch, margin } = JUDGED[precision];
+  const errors = torchErrors(torch);
   return (file, produced, kind, name) => {
     if (EXACT_KINDS.has(kind)) return compare(file, produced);
     const measured = MEASURED.find((tensor) => countedTensors(file).includes(tensor));
     const ofKind = [...errors].filter(([key]) => key.startsWith(`${kind}/`)).map(([, error]) => error);
     if (measured === undefined || ofKind.length === 0) return { groups: [], faults: [], passed: true };
-    const tolerance = MARGIN * (errors.get(`${kind}/${name}`) ?? Math.max(...ofKind));
+    const tolerance = margin * (errors.get(`${kind}/${name}`) ?? Math.max(...ofKind));
     const difference = relativeError(file, produced, measured);
     return { groups: [{ group: `${measured} relative`, difference, tolerance }], faults: [], passed: difference <= tolerance };
   };

@@ -112,9 +112,9 @@ export const SETTINGS = {
     "Several devices by commas, as cuda:0,cuda:1, in place of KILN_DEVICE: each has an engine of its own, and all take jobs from one queue.",
   ),
   KILN_PRECISION: setting(
-    z.enum(["auto", "float32", "bfloat16", "float16"]),
+    z.enum(["auto", "float32", "bfloat16", "float16", "int8"]),
     "auto",
-    "How exactly the networks compute; auto is float16 with CUDA, bfloat16 with OpenVINO and float32 else; float16 is for graphics cards.",
+    "How exactly the networks compute; auto is float16 with CUDA, bfloat16 with OpenVINO and float32 else; float16 is for graphics cards; int8 is for OpenVINO.",
   ),
   KILN_SLOTS: setting(whole(1, 64), "4", "Jobs that share the denoiser of one engine."),
   KILN_MEMORY_BUDGET: optional(

@@ -6,7 +6,7 @@ export interface Port {
   readonly port: number;
 }
 
-export type ElementType = "f32" | "f16" | "bf16" | "f64" | "f8e4m3" | "f8e5m2" | "i64" | "i32" | "u8" | "boolean";
+export type ElementType = "f32" | "f16" | "bf16" | "f64" | "f8e4m3" | "f8e5m2" | "i64" | "i32" | "u8" | "i8" | "boolean";
 
 /** What the reader calls element types where it names a port. */
 const PRECISION: Readonly<Record<ElementType, string>> = {
@@ -19,6 +19,7 @@ const PRECISION: Readonly<Record<ElementType, string>> = {
   i64: "I64",
   i32: "I32",
   u8: "U8",
+  i8: "I8",
   boolean: "BOOL",
 };
 

@@ -4,6 +4,7 @@ import { type Graph, type GraphInput, type Node, type NodeOf, type OpName, QUICK
 import { one } from "../operands.ts";
 import { dynamicConvolution } from "./dynamic-convolution.ts";
 import { findGatedLayers, type GatedLayer } from "./gated-layers.ts";
+import type { Int8Matrix, Int8Weights } from "./int8-weights.ts";
 import { type ElementType, IrWriter, type Port } from "./ir-writer.ts";
 import { layOut, type SpaceLayout } from "./weight-space.ts";
 
@@ -32,13 +33,17 @@ const ELEMENT: Readonly<Record<StorageType, ElementType>> = {
 /**
  * Writes a graph as OpenVINO's IR, channels first, in float32 with weights marked as stored narrow: the plugin's precision hint
  * decides what it computes in. A graph typed float16 takes three times the time and memory to compile.
+ * @param int8 weights that are read in int8 instead of as the graph has them
  */
-export function lowerToIr(graph: Graph): LoweredGraph {
+export function lowerToIr(graph: Graph, int8: Int8Weights = new Map()): LoweredGraph {
   const files = new Set<string>();
-  for (const node of graph.nodes)
-    if (node.op === "weight" && typeof node.attributes.tensor.source === "string") files.add(node.attributes.tensor.source);
+  for (const node of graph.nodes) {
+    if (node.op !== "weight") continue;
+    const { source } = int8.get(node)?.values ?? node.attributes.tensor;
+    if (typeof source === "string") files.add(source);
+  }
   const layout = layOut([...files].map((path) => ({ path, size: statSync(path).size })));
-  const lowering = new Lowering(layout);
+  const lowering = new Lowering(layout, int8);
   for (const input of graph.inputs) lowering.input(input);
   const gated = findGatedLayers(graph);
   for (const node of graph.nodes) if (!gated.deferred.has(node)) lowering.lower(node, gated.layers.get(node));
@@ -53,11 +58,13 @@ class Lowering {
   readonly ports = new Map<number, Port>();
   weightBytes = 0;
   readonly #layout: SpaceLayout;
+  readonly #int8: Int8Weights;
   /** Kernel height and width of weights that are inputs of the graph, by value. */
   readonly #openKernels = new Map<number, readonly [number, number]>();
 
-  constructor(layout: SpaceLayout) {
+  constructor(layout: SpaceLayout, int8: Int8Weights) {
     this.#layout = layout;
+    this.#int8 = int8;
     this.writer = new IrWriter(layout.constantsAt);
   }
 
@@ -85,7 +92,10 @@ class Lowering {
   }
 
   readonly #rules: Rules = {
-    weight: ({ attributes: { tensor, shape } }) => this.#weight(tensor, shape),
+    weight: (node) => {
+      const int8 = this.#int8.get(node);
+      return int8 ? this.#int8Matrix(int8) : this.#weight(node.attributes.tensor, node.attributes.shape);
+    },
     constant: ({ attributes: { data, shape } }) =>
       this.writer.constant("f32", shape, new Uint8Array(data.buffer, data.byteOffset, data.byteLength)),
     linear: (_, [x, weight, bias]) => {
@@ -167,24 +177,34 @@ class Lowering {
     return this.#multiply(hidden, this.#gelu(gate));
   }
 
-  #half({ attributes: { tensor, shape } }: NodeOf<"weight">, half: number): Port {
-    const [rows = 0, ...rest] = shape;
-    const halved = [rows / 2, ...rest];
-    const byteLength = tensor.byteLength / 2;
-    return this.#weight({ ...tensor, offset: tensor.offset + half * byteLength, byteLength, shape: halved }, halved);
+  #half(node: NodeOf<"weight">, half: number): Port {
+    const int8 = this.#int8.get(node);
+    if (int8) return this.#int8Matrix({ values: halfOf(int8.values, half), scales: halfOf(int8.scales, half) });
+    const { tensor, shape } = node.attributes;
+    const rows = halfOf({ ...tensor, shape }, half);
+    return this.#weight(rows, rows.shape);
   }
 
-  #weight({ source, offset, byteLength, type, transposed, shape: stored }: TensorView, shape: readonly number[]): Port {
-    this.weightBytes += byteLength;
-    const lying = transposed ? [...stored].reverse() : shape;
-    const element = ELEMENT[type];
-    const tensor =
-      typeof source === "string"
-        ? this.writer.stored(element, lying, (this.#layout.files.get(source) ?? 0) + offset, byteLength)
-        : this.writer.constant(element, lying, source.subarray(offset, offset + byteLength));
+  #weight(view: TensorView, shape: readonly number[]): Port {
+    const { type, transposed } = view;
+    const tensor = this.#stored(ELEMENT[type], transposed ? [...view.shape].reverse() : shape, view);
     // Biases and norms are folded to float32 at once: the plugin fuses them into their neighbours only where they are constants.
     const wide = type === "float32" ? tensor : this.writer.convert(tensor, shape.length > 1);
     return transposed ? this.#transpose(wide, [1, 0]) : wide;
+  }
+
+  /** Bytes times their rows' scales, the form that the plugin computes in int8, rounding the other factor as it runs. */
+  #int8Matrix({ values, scales }: Int8Matrix): Port {
+    // Not marked as stored narrow: with the mark the plugin widens the bytes when it compiles.
+    const wide = this.writer.convert(this.#stored("i8", values.shape, values), false);
+    return this.#multiply(wide, this.#stored("f32", scales.shape, scales));
+  }
+
+  #stored(element: ElementType, shape: readonly number[], { source, offset, byteLength }: TensorView): Port {
+    this.weightBytes += byteLength;
+    return typeof source === "string"
+      ? this.writer.stored(element, shape, (this.#layout.files.get(source) ?? 0) + offset, byteLength)
+      : this.writer.constant(element, shape, source.subarray(offset, offset + byteLength));
   }
 
   #attention({ attributes: { heads, causal }, inputs: values, output }: NodeOf<"attention">, inputs: readonly Port[]): Port {
@@ -262,6 +282,13 @@ class Lowering {
     };
     return this.writer.op("Interpolate", "opset11", ports(x, target, this.writer.ints([2, 3])), attributes);
   }
+}
+
+/** The first or second half of a tensor's rows. */
+function halfOf(tensor: TensorView, half: number): TensorView {
+  const [rows = 0, ...rest] = tensor.shape;
+  const byteLength = tensor.byteLength / 2;
+  return { ...tensor, offset: tensor.offset + half * byteLength, byteLength, shape: [rows / 2, ...rest] };
 }
 
 function ports(...given: readonly (Port | undefined)[]): Port[] {

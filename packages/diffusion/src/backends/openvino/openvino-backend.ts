@@ -4,17 +4,25 @@ import { KilnError } from "../../errors.ts";
 import type { Graph, GraphInput } from "../../graph/graph.ts";
 import type { Tensor } from "../../graph/tensor.ts";
 import type { Backend, CompiledGraph } from "../backend.ts";
+import { type Int8Options, type Int8Weights, int8Weights } from "./int8-weights.ts";
 import { ELEMENT_TYPE, type Handle, type Library, loadLibrary, type OperationTime } from "./library.ts";
 import { lowerToIr } from "./lower.ts";
 import { WeightSpace } from "./weight-space.ts";
 
 const DEVICE = "CPU";
 
-export interface OpenVinoOptions {
+/** Consecutive inputs of a layer that share a scale where they are rounded to int8: fewer are slower, more round outliers worse. */
+const INT8_GROUP = 128;
+
+export interface OpenVinoOptions extends Int8Options {
   /** The folder that holds OpenVINO's shared libraries. */
   readonly libraries: string;
-  /** `bfloat16` (default): four times as fast where the CPU has AMX or AVX512-BF16; elsewhere the library falls back by itself. */
-  readonly precision?: "bfloat16" | "float32";
+  /**
+   * `bfloat16` (default): four times as fast where the CPU has AMX or AVX512-BF16; elsewhere the library falls back by itself.
+   * `int8`: as bfloat16, but linear layers over tokens multiply bytes: their weights are rounded once for each output (`int8Folder`
+   * keeps them), their inputs as they come.
+   */
+  readonly precision?: "bfloat16" | "float32" | "int8";
   readonly threads?: number;
   /** Told after each run what its operations took; counting costs a few per cent. */
   readonly onProfile?: (network: string, operations: readonly OperationTime[]) => void;
@@ -29,27 +37,36 @@ export function openVinoBackend({
   precision = "bfloat16",
   threads = availableParallelism(),
   onProfile,
+  ...int8
 }: OpenVinoOptions): Backend {
   const library = loadLibrary(libraries);
+  const widest = precision === "float32" ? "float32" : "bfloat16";
   library.setProperties(library.core, DEVICE, {
-    INFERENCE_PRECISION_HINT: precision === "bfloat16" ? "bf16" : "f32",
+    INFERENCE_PRECISION_HINT: widest === "float32" ? "f32" : "bf16",
     INFERENCE_NUM_THREADS: `${threads}`,
     NUM_STREAMS: "1",
     // The CPU plugin shortens wide multiplications to bfloat16 or int8 on its own where it is not told to be exact.
     ...(precision === "float32" ? { EXECUTION_MODE_HINT: "ACCURACY" } : {}),
+    ...(precision === "int8" ? { DYNAMIC_QUANTIZATION_GROUP_SIZE: `${INT8_GROUP}` } : {}),
     ...(onProfile ? { PERF_COUNT: "YES" } : {}),
   });
   return {
     name: `OpenVINO, CPU, ${precision}`,
     precision,
-    // The plugin keeps repacked copies; the files themselves are mapped.
-    residentBytes: ({ byteLength, type }) => (byteLength / BYTES_PER_ELEMENT[type]) * BYTES_PER_ELEMENT[precision],
-    compile: (graph) => compile(library, graph, onProfile),
+    // The plugin keeps repacked copies; the files themselves are mapped. With int8 it is less: one tensor does not tell whether.
+    residentBytes: ({ byteLength, type }) => (byteLength / BYTES_PER_ELEMENT[type]) * BYTES_PER_ELEMENT[widest],
+    compile: async (graph) =>
+      compile(library, graph, precision === "int8" ? await int8Weights(graph, int8) : undefined, onProfile),
   };
 }
 
-async function compile(library: Library, graph: Graph, onProfile: OpenVinoOptions["onProfile"]): Promise<CompiledGraph> {
-  const { xml, constants, layout, weightBytes } = lowerToIr(graph);
+async function compile(
+  library: Library,
+  graph: Graph,
+  int8: Int8Weights | undefined,
+  onProfile: OpenVinoOptions["onProfile"],
+): Promise<CompiledGraph> {
+  const { xml, constants, layout, weightBytes } = lowerToIr(graph, int8);
   const space = WeightSpace.map(layout, constants);
   const weights = library.wrap(ELEMENT_TYPE.uint8, [space.byteLength], space.pointer);
   const text = Buffer.from(xml);
