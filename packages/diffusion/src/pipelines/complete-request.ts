@@ -34,6 +34,8 @@ const MAX_STEPS = 1000;
 /** Beyond, every checkpoint gives burnt colours. */
 const MAX_GUIDANCE = 100;
 const MAX_COUNT = 64;
+/** A mask's edge that is softer than this is none; the work grows with it. */
+const MAX_BLUR = 256;
 const MAX_CONTROLS = 8;
 const MAX_LORAS = 32;
 /** An adapter's weight beyond is a slip of the keyboard. */
@@ -51,7 +53,9 @@ export function completeRequest(
   imageSize?: { width: number; height: number },
 ): CompleteRequest {
   const recipe = recipeFor(checkpoint, defaults, loras);
-  const own = imageSize ? { width: cutDown(imageSize.width), height: cutDown(imageSize.height) } : recipe.size;
+  // Only a part of the picture is drawn there.
+  const ofPicture = request.inpaint?.region === "masked" ? undefined : imageSize;
+  const own = ofPicture ? { width: cutDown(ofPicture.width), height: cutDown(ofPicture.height) } : recipe.size;
   const complete: CompleteRequest = {
     ...request,
     width: side("width", request.width ?? own.width),
@@ -83,6 +87,7 @@ function checkRest(request: CompleteRequest): void {
   checkHires(request.hires ?? {});
   if (mask !== undefined && image === undefined)
     throw invalid("mask", "mask needs image: the picture that is to be painted over.");
+  checkInpaint(request);
   // AUTOMATIC1111 always makes one step.
   const a1111 = typeof request.scheduler === "object" && "a1111" in request.scheduler;
   if (image !== undefined && denoisingStart === undefined && !a1111 && Math.floor(request.steps * strength) < 1) {
@@ -112,6 +117,15 @@ function checkRest(request: CompleteRequest): void {
     if (start > end) throw invalid("controls.start", "controls.start must not be greater than controls.end.");
   }
   checkLoras("loras", loras);
+}
+
+function checkInpaint({ inpaint, mask }: CompleteRequest): void {
+  if (!inpaint) return;
+  if (mask === undefined) throw invalid("inpaint", "inpaint needs mask: it says how the mask is painted over.");
+  const { padding = 0, blur = 0, blurY = 0 } = inpaint;
+  whole("inpaint.padding", padding, 0, MAX_SIDE);
+  within("inpaint.blur", blur, 0, MAX_BLUR);
+  within("inpaint.blurY", blurY, 0, MAX_BLUR);
 }
 
 function checkHires({ prompt = "", negativePrompt = "", guidanceScale = 1, loras = [] }: HiresRequest): void {

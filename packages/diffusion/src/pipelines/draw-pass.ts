@@ -75,7 +75,7 @@ export async function prepareSlot(pass: Pass, seed: PictureSeed): Promise<Slot> 
 
   pass.model.predictor.prepare(extras.unetAdapters);
   const { positive, negative } = await conditioning(pass);
-  const given = toGiven(pass.pictures, request.width, request.height);
+  const given = toGiven(pass.pictures, request.width, request.height, request.inpaint !== undefined);
   const start = await startingLatents(pass, given, drawsOf(pass, random, seed));
   return new Slot(
     {

@@ -14,7 +14,7 @@ export class GeneratedPicture {
   readonly seed: bigint;
   /** RGB, one byte a channel. */
   readonly picture: Picture;
-  /** [3, height, width] as the autoencoder gave it: about -1..1, not clamped. */
+  /** What was drawn, [3, height, width] as the autoencoder gave it: about -1..1, not clamped. Where `inpaint` put it into the given picture, without that. */
   readonly pixels: Float32Array;
   /** The final latents, as the UNet sees them: give them as `image` to go on from here. */
   readonly latents: LatentSource;

@@ -46,8 +46,12 @@ export function sizeOf(image: Picture | LatentSource | undefined): { width: numb
     : { width: image.width, height: image.height };
 }
 
-/** Brings picture and mask to the drawn size (Lanczos, as diffusers does) and into tensors. */
-export function toGiven({ image, mask }: LoadedPictures, width: number, height: number): Given {
+/**
+ * Brings picture and mask to the drawn size (Lanczos, as diffusers does) and into tensors.
+ * @param soft the mask has grey edges that count: a latent is painted anew where more than half of it is, as in AUTOMATIC1111.
+ *   Otherwise its first pixel says it, as in diffusers.
+ */
+export function toGiven({ image, mask }: LoadedPictures, width: number, height: number, soft = false): Given {
   if (image && isLatents(image) && (image.width * PIXELS_PER_LATENT !== width || image.height * PIXELS_PER_LATENT !== height)) {
     const message = `The latents stand for ${image.width * PIXELS_PER_LATENT}x${image.height * PIXELS_PER_LATENT} pixels, not ${width}x${height}.`;
     throw new KilnError("invalid_request", message, { subject: "image" });
@@ -55,7 +59,7 @@ export function toGiven({ image, mask }: LoadedPictures, width: number, height: 
   return {
     image:
       image && (isLatents(image) ? { latents: image.latents } : { pixels: toPixels(image, width, height, "minus-one-to-one") }),
-    mask: mask && toMask(mask, width, height),
+    mask: mask && toMask(mask, width, height, soft),
   };
 }
 
@@ -65,10 +69,12 @@ export function toPixels(image: Picture, width: number, height: number, range: "
   return pictureToTensor(sized, range).data;
 }
 
-function toMask(mask: MaskPicture, width: number, height: number): Given["mask"] {
+function toMask(mask: MaskPicture, width: number, height: number, soft: boolean): Given["mask"] {
   const sized = mask.width === width && mask.height === height ? mask : resizeLanczos(mask, width, height);
   const pixels = maskToTensor(sized);
-  return { pixels: pixels.data, latents: resizeNearest(pixels, height / PIXELS_PER_LATENT, width / PIXELS_PER_LATENT).data };
+  const [rows, columns] = [height / PIXELS_PER_LATENT, width / PIXELS_PER_LATENT];
+  const latents = soft ? maskToTensor(resizeLanczos(sized, columns, rows)) : resizeNearest(pixels, rows, columns);
+  return { pixels: pixels.data, latents: latents.data };
 }
 
 async function picture(source: PictureSource, subject: string): Promise<Picture> {

@@ -12,6 +12,7 @@ import { drawPass, type Extras, prepareSlot } from "./draw-pass.ts";
 import { ExtraFiles, NO_EXTRAS } from "./extra-files.ts";
 import { GeneratedPicture } from "./generated-picture.ts";
 import { type LoadedPictures, loadPictures, sizeOf } from "./given-pictures.ts";
+import { prepareInpainting, putBack, type Surroundings } from "./inpainting.ts";
 import { checkFits, decodeTiling, estimateMemory } from "./memory-estimate.ts";
 import { pictureMetadata } from "./metadata.ts";
 import { HIRES_SCALE, type PassModels, type PlannedPass, planPasses } from "./passes.ts";
@@ -67,7 +68,7 @@ export class Pipeline {
 
   async #generate(request: GenerateRequest, options: GenerateOptions, onReady: () => void): Promise<GeneratedPicture[]> {
     // 1. Open what the request names, fill in what it leaves out, and plan the passes: the picture itself, hires fix, the refiner.
-    const { complete, pictures, passes } = await this.#plan(request);
+    const { complete, pictures, surroundings, passes } = await this.#plan(request);
     const { memoryLimit } = this.#options;
 
     // 2. Draw every picture through all passes; the denoiser lets them share calls.
@@ -80,7 +81,7 @@ export class Pipeline {
         progress.decoding();
         const last = passes.at(-1);
         if (!last) throw new Error("there was no pass");
-        return finish(last, latents, { seed, request: complete, model: this.model, memoryLimit });
+        return finish(last, latents, { seed, request: complete, model: this.model, surroundings, memoryLimit });
       }),
     );
   }
@@ -135,13 +136,14 @@ export class Pipeline {
     const pictures = await loadPictures(request);
     const complete = completeRequest(request, { ...this.#about, loras }, sizeOf(pictures.image));
     const vae = complete.vae === undefined ? undefined : await this.model.autoencoderOf(complete.vae);
+    const inpainting = prepareInpainting(pictures, complete);
     const passes = planPasses({ base: this.model, ...(await this.#openCompanions(complete)) }, complete, vae);
     checkFits(
       passes.map((pass) => ({ ...pass.request, model: pass.model, rows: this.#rows(pass.request) })),
       this.#options.memoryLimit,
     );
     const withExtras = passes.map(async (pass) => ({ ...pass, extras: await this.#extrasOf(pass) }));
-    return { complete, pictures, passes: await Promise.all(withExtras) };
+    return { complete, ...inpainting, passes: await Promise.all(withExtras) };
   }
 
   /** Rows of the UNet that the request's own pictures take at once. */
@@ -186,6 +188,7 @@ export class Pipeline {
 interface Planned {
   readonly complete: CompleteRequest;
   readonly pictures: LoadedPictures;
+  readonly surroundings: Surroundings | undefined;
   readonly passes: readonly ReadyPass[];
 }
 
@@ -275,16 +278,23 @@ async function finish(
     seed,
     request,
     model,
+    surroundings,
     memoryLimit,
-  }: { seed: PictureSeed; request: CompleteRequest; model: DiffusionModel; memoryLimit: number | undefined },
+  }: {
+    seed: PictureSeed;
+    request: CompleteRequest;
+    model: DiffusionModel;
+    surroundings: Surroundings | undefined;
+    memoryLimit: number | undefined;
+  },
 ): Promise<GeneratedPicture> {
   const pixels = await decode(last, latents, memoryLimit);
-  const picture = toPicture(pixels, latents);
+  const drawn = toPicture(pixels, latents);
   return new GeneratedPicture({
     seed: seed.seed,
-    picture,
+    picture: surroundings ? putBack(drawn, surroundings) : drawn,
     pixels,
     latents,
-    metadata: pictureMetadata(request, seed, picture, model.checkpoint),
+    metadata: pictureMetadata(request, seed, drawn, model.checkpoint),
   });
 }

@@ -56,6 +56,8 @@ export interface GenerateRequest {
   readonly strength?: number;
   /** Inpainting: white is painted anew. Needs `image`. */
   readonly mask?: PictureSource | MaskPicture;
+  /** How the mask is painted over, as AUTOMATIC1111 does it: the rest of the picture then stays as it is to the pixel. Needs `mask`. */
+  readonly inpaint?: InpaintRequest;
 
   readonly controls?: readonly ControlRequest[];
   readonly loras?: readonly LoraRequest[];
@@ -120,6 +122,19 @@ export interface LoraRequest {
   readonly weight?: number;
   /** Default: the weight. */
   readonly textEncoderWeight?: number;
+}
+
+export interface InpaintRequest {
+  /** What is drawn: the whole picture (default), or at the drawn size the part around the mask, which goes back into the picture. */
+  readonly region?: "whole" | "masked";
+  /** `masked`: pixels of the picture around the mask's box. Default 32. */
+  readonly padding?: number;
+  /** Standard deviation in pixels of the picture by which the mask's edge is softened. Default 4. */
+  readonly blur?: number;
+  /** Along the columns, where it is another one. */
+  readonly blurY?: number;
+  /** What is under the mask before it is drawn: the picture itself (default), the colours around it, noise, or latents of zero. */
+  readonly fill?: "original" | "fill" | "latent_noise" | "latent_nothing";
 }
 
 export interface ControlRequest {

@@ -70,26 +70,56 @@ export async function startInpainting(
   { image, mask }: { image: NonNullable<Given["image"]>; mask: GivenMask },
   draws: Draws,
 ): Promise<Start> {
+  if (pass.plan.a1111) return startA1111Inpainting(pass, { image, mask }, draws, pass.plan.a1111);
   const { model, autoencoder, request, plan } = pass;
   const { scheduler, begin } = plan;
   const nineChannels = model.checkpoint.inpainting;
   const whole = request.strength === 1 && request.denoisingStart === undefined;
-  const clean = nineChannels && whole ? undefined : await latentsOf(pass, image, draws);
+  const given = nineChannels && whole ? undefined : await latentsOf(pass, image, draws);
   const noise = draws.noise();
+  const clean = given && filled(given, noise, mask, request);
   const latents =
     clean && !whole ? scheduler.addNoise(clean, noise, begin) : noise.map((value) => value * scheduler.initNoiseSigma);
   if (nineChannels) {
-    const visible =
+    const maskedLatents =
       "pixels" in image
-        ? image.pixels.map((value, i) => ((mask.pixels[i % mask.pixels.length] ?? 0) < 0.5 ? value : 0))
-        : undefined;
-    const maskedLatents = visible
-      ? autoencoder.sample(await encode(pass, visible), draws.next())
-      : blank("latents" in image ? image.latents : latents, mask);
+        ? autoencoder.sample(await encode(pass, visible(image.pixels, mask)), draws.next())
+        : blank(image.latents, mask);
     return { latents, inpainting: { mask: mask.latents, keep: undefined, maskedLatents } };
   }
   if ("pixels" in image) draws.next();
   return { latents, inpainting: { mask: mask.latents, keep: { latents: clean ?? latents, noise }, maskedLatents: undefined } };
+}
+
+/**
+ * Inpainting as AUTOMATIC1111 does it: the picture's latents with the run's noise at every strength, and the rest of the picture put back at
+ * every step. Networks of 9 channels see mask and masked picture; the rest is put back with them too, as there.
+ */
+async function startA1111Inpainting(
+  pass: Starting,
+  { image, mask }: { image: NonNullable<Given["image"]>; mask: GivenMask },
+  draws: Draws,
+  a1111: NonNullable<RunPlan["a1111"]>,
+): Promise<Start> {
+  const noise = draws.noise();
+  const clean = filled(await meanLatents(pass, image), noise, mask, pass.request);
+  const { sample } = a1111.start(inOrder({ noise: () => noise, next: draws.next }), clean);
+  const keep = { latents: clean, noise };
+  const masked = "pixels" in image ? { pixels: visible(image.pixels, mask) } : { latents: blank(image.latents, mask) };
+  const maskedLatents = pass.model.checkpoint.inpainting ? await meanLatents(pass, masked) : undefined;
+  return { latents: sample, inpainting: { mask: mask.latents, keep, maskedLatents } };
+}
+
+/** What is under the mask before it is drawn, where that is made of latents: noise of the seed, or zeros. */
+function filled(clean: Float32Array, noise: Float32Array, mask: GivenMask, { inpaint }: CompleteRequest): Float32Array {
+  if (inpaint?.fill === "latent_nothing") return blank(clean, mask);
+  if (inpaint?.fill !== "latent_noise") return clean;
+  return clean.map((value, i) => (mask.latents[i % mask.latents.length] === 1 ? (noise[i] ?? 0) : value));
+}
+
+/** The picture without what the mask covers: grey, which is 0. */
+function visible(pixels: Float32Array, mask: GivenMask): Float32Array {
+  return pixels.map((value, i) => ((mask.pixels[i % mask.pixels.length] ?? 0) < 0.5 ? value : 0));
 }
 
 async function latentsOf(pass: Starting, image: NonNullable<Given["image"]>, draws: Draws): Promise<Float32Array> {
