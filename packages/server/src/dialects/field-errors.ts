@@ -93,7 +93,10 @@ export function sendDetail(
   if (refusal.retryAfter !== undefined) reply.header("retry-after", refusal.retryAfter);
   if (refusal.code === "unauthorized") reply.header("www-authenticate", 'Bearer realm="kiln"');
   const detail = asFieldError(refusal, names);
-  return detail ? reply.code(422).send({ detail: [detail] }) : reply.code(refusal.status).send({ detail: refusal.message });
+  if (detail) return reply.code(422).send({ detail: [detail] });
+  // A refusal of the policy is told from other bad requests by its code.
+  const code = refusal.code === "content_policy" ? { code: refusal.code } : {};
+  return reply.code(refusal.status).send({ detail: refusal.message, ...code });
 }
 
 function asFieldError(

@@ -186,7 +186,7 @@ describe("with the test engine", () => {
 
   test("a prompt that the policy refuses, and a picture that cannot be made", async () => {
     const refused = await generate(server, { prompt: "a nude woman" });
-    expect([refused.status, refused.json()]).toEqual([400, { detail: expect.any(String) }]);
+    expect([refused.status, refused.json()]).toEqual([400, { detail: expect.any(String), code: "content_policy" }]);
     const failed = await generate(server, { prompt: "[fail]" });
     expect([failed.status, failed.json()]).toEqual([500, { detail: "The UNet's output holds NaN." }]);
   });

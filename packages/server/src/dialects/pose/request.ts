@@ -3,14 +3,12 @@ import type { ServerContext } from "../../http/dialect.ts";
 import { MAX_BATCH_REQUESTS, MAX_SIDE, MAX_STEPS, MIN_SIDE, SIDE_MULTIPLE } from "../../jobs/limits.ts";
 import type { GenerationRequestInput } from "../../jobs/request.ts";
 import type { ModelInfo } from "../../models/model.ts";
+import { recipeFor } from "../contract-recipe.ts";
 import { number, wholeNumber } from "../field-errors.ts";
 import { looseSeed } from "../loose.ts";
-import { isPlainSdxl } from "../plain-sdxl.ts";
 
-/** The contract's recipe. */
-const STEPS = 30;
-const GUIDANCE_SCALE = 7.5;
-const SCHEDULER = "euler_a";
+/** The contract's own where a request leaves them out. */
+const RECIPE = { steps: 30, guidance_scale: 7.5, scheduler: "euler_a" };
 const MAX_GUIDANCE = 30;
 /** Pictures of a batch that are drawn at the same time, where the request does not say. */
 const BATCH_SIZE = 4;
@@ -41,22 +39,18 @@ export function toNative(
   request: PoseRequest,
   control: { model: string; image: string } | undefined,
   model: ModelInfo,
-  { presets }: ServerContext,
+  context: ServerContext,
 ): GenerationRequestInput {
-  const plain = isPlainSdxl(model);
-  const negative = request.negative_prompt ?? (presets.negative_prompt || undefined);
-  const steps = request.num_inference_steps ?? (plain ? STEPS : undefined);
-  const guidanceScale = request.guidance_scale ?? (plain ? GUIDANCE_SCALE : undefined);
+  const negative = request.negative_prompt ?? (context.presets.negative_prompt || undefined);
   return {
     prompt: request.prompt,
     model: model.id,
     ...(negative === undefined ? {} : { negative_prompt: negative }),
     ...(request.width == null ? {} : { width: request.width }),
     ...(request.height == null ? {} : { height: request.height }),
-    ...(steps === undefined ? {} : { steps }),
-    ...(guidanceScale === undefined ? {} : { guidance_scale: guidanceScale }),
-    // Distilled checkpoints and the demo keep the scheduler that they were made for.
-    ...(model.variant === "base" ? { scheduler: SCHEDULER } : {}),
+    ...recipeFor(RECIPE, model, context),
+    ...(request.num_inference_steps == null ? {} : { steps: request.num_inference_steps }),
+    ...(request.guidance_scale == null ? {} : { guidance_scale: request.guidance_scale }),
     ...(request.seed === undefined ? {} : { seed: request.seed }),
     controls: control ? [{ ...control, scale: 1 }] : [],
     output: { format: "png" },

@@ -151,6 +151,7 @@ describe("with the test engine", () => {
         context: null,
         priority: "whenever",
         num_inference_steps: "30",
+        high_quality: "false",
         style: "anime",
       }),
     );
@@ -160,6 +161,14 @@ describe("with the test engine", () => {
   test.each([
     [{}, "girl_id"],
     [{ girl_id: "../x" }, "girl_id"],
+    [{ girl_id: "..", subject_id: "b" }, "girl_id"],
+    [{ girl_id: "a/b" }, "girl_id"],
+    [{ girl_id: "女" }, "girl_id"],
+    [{ girl_id: "x".repeat(101) }, "girl_id"],
+    [{ user_id: 1e300 }, "user_id"],
+    [{ user_id: 1.5 }, "user_id"],
+    [{ user_id: true }, "user_id"],
+    [{ prompt: { text: ["x"] } }, "prompt"],
     [{ girl_id: 5 }, "girl_id"],
     [{ girl_id: "" }, "girl_id"],
     [{ user_id: "many" }, "user_id"],
@@ -193,16 +202,19 @@ describe("with the test engine", () => {
     });
   });
 
-  test.each(["{", "", "[]", "null", '"x"'])("the body %j is 422", async (body) => {
-    const response = await fetch(`${server.url}/generate`, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body,
-    });
-    expect(response.status).toBe(422);
-    const { detail } = (await response.json()) as { detail: { loc: unknown[] }[] };
-    expect(detail[0]?.loc[0]).toBe("body");
-  });
+  test.each(["{", "", "[]", "null", '"x"', '{"girl_id":"a","user_id":1,"prompt":"x","guidance_scale":NaN}'])(
+    "the body %j is 422",
+    async (body) => {
+      const response = await fetch(`${server.url}/generate`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body,
+      });
+      expect(response.status).toBe(422);
+      const { detail } = (await response.json()) as { detail: { loc: unknown[] }[] };
+      expect(detail[0]?.loc[0]).toBe("body");
+    },
+  );
 
   test.each(["\0", "half \ud83d"])("text that cannot be stored (%j) is refused", async (prompt) => {
     expect(await server.call("POST", "/generate", { girl_id: "a", user_id: 1, prompt })).toMatchObject({ status: 422 });
@@ -227,7 +239,7 @@ describe("with the test engine", () => {
   test("a level above the operator's ceiling does not raise it", async () => {
     const refused = await server.call("POST", "/generate", { girl_id: "a", user_id: 1, prompt: "a nude woman", nsfw_level: 100 });
     expect(refused.status).toBe(400);
-    expect(refused.json).toEqual({ detail: expect.stringContaining("ceiling") });
+    expect(refused.json).toEqual({ detail: expect.stringContaining("ceiling"), code: "content_policy" });
   });
 
   test("a failed job is 200 with its error, and an unknown one 404", async () => {
@@ -289,6 +301,25 @@ const LOCAL = {
   quotaPicturesPerDay: undefined,
   contentCeiling: undefined,
 };
+
+test.each([
+  [{}, { steps: 30, guidance_scale: 7.5, scheduler: "dpmpp_2m" }],
+  [
+    { steps: 24, guidance_scale: 4, scheduler: "unipc" },
+    { steps: 24, guidance_scale: 4, scheduler: "unipc" },
+  ],
+])("with SDXL the contract's defaults hold, and before them what the operator has set: %j", async (operator, expected) => {
+  const presets = join(mkdtempSync(join(tmpdir(), "kiln-queue-")), "presets.json");
+  writeFileSync(presets, JSON.stringify({ models: { "kiln-test": { width: 1024, height: 1024, ...operator } } }));
+  const server = await startTestServer({ KILN_LISTEN: "127.0.0.1:0=queue", KILN_PRESETS: presets });
+  try {
+    const id = await generate(server.url, { girl_id: "a", user_id: 1, prompt: "x" });
+    const { json } = await server.call("GET", `/v1/jobs/${id}`);
+    expect(json).toMatchObject({ request: { ...expected, width: 1024, height: 1024 } });
+  } finally {
+    await server.close();
+  }
+});
 
 test("picture addresses start with the CDN's where one is set", async () => {
   const server = await startTestServer({ KILN_LISTEN: "127.0.0.1:0=queue", CLOUDFRONT_URL: "https://cdn.example.org/pictures/" });

@@ -1,19 +1,24 @@
 import { z } from "zod";
 import type { ServerContext } from "../../http/dialect.ts";
 import type { GenerationRequestInput } from "../../jobs/request.ts";
+import { recipeFor } from "../contract-recipe.ts";
 import { number, wholeNumber } from "../field-errors.ts";
+import { looseFlag } from "../loose.ts";
 
 /** Characters of a `context`: some pages of a conversation. */
 const MAX_CONTEXT_CHARACTERS = 20_000;
 /** The contract's own: pictures are JPEG of this quality, and the refiner runs so many steps. */
 const JPEG_QUALITY = 95;
 const REFINER_STEPS = 20;
-/** The contract's scheduler, DPM++ multistep, for checkpoints that do not need one of their own. */
-const SCHEDULER = "dpmpp_2m";
+/** The contract's own where a request leaves them out; the scheduler is DPM++ multistep. */
+const RECIPE = { steps: 30, guidance_scale: 7.5, scheduler: "dpmpp_2m" };
 /** It becomes a folder of the storage key. */
 const subject = z
   .string()
-  .regex(/^[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}$/, "must be 1 to 100 letters, digits, dots, dashes or underscores");
+  .regex(
+    /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}$/,
+    "must be 1 to 100 letters, digits, dots, dashes or underscores, and not begin with a dot",
+  );
 const level = wholeNumber((schema) => schema.min(0).max(100)).default(50);
 const PRIORITIES = ["urgent", "high", "normal"] as const;
 
@@ -29,7 +34,7 @@ export const queueRequestSchema = z
     nsfw_level: level,
     num_inference_steps: wholeNumber((schema) => schema.min(20).max(50)).optional(),
     guidance_scale: number((schema) => schema.min(5).max(15)).optional(),
-    high_quality: z.boolean().default(false),
+    high_quality: looseFlag.default(false),
     priority: z
       .string()
       .default("normal")
@@ -51,16 +56,16 @@ export const QUEUE_FIELDS: Readonly<Record<string, string>> = {
 };
 
 /** The native request that a request of the contract means. */
-export function toNative(request: QueueRequest, { catalogue, presets, settings }: ServerContext): GenerationRequestInput {
-  const model = catalogue.default();
+export function toNative(request: QueueRequest, context: ServerContext): GenerationRequestInput {
+  const { catalogue, presets, settings } = context;
   // An empty one is the contract's way to want none; one that is left out is the operator's, else the model's.
   const negative = request.negative_prompt ?? (presets.negative_prompt === "" ? undefined : presets.negative_prompt);
   return {
     prompt: fillTemplate(request, presets.tiers),
     ...(negative === undefined ? {} : { negative_prompt: negative }),
+    ...recipeFor(RECIPE, catalogue.default(), context),
     ...(request.num_inference_steps === undefined ? {} : { steps: request.num_inference_steps }),
     ...(request.guidance_scale === undefined ? {} : { guidance_scale: request.guidance_scale }),
-    ...(model.variant === "base" ? { scheduler: SCHEDULER } : {}),
     ...(request.high_quality ? { refiner: { mode: "pass", steps: REFINER_STEPS, ...refinerOf(settings.SDXL_REFINER_ID) } } : {}),
     priority: request.priority,
     content_ceiling: request.nsfw_level,

@@ -6,14 +6,13 @@ import { ServiceError } from "../../errors.ts";
 import type { ServerContext } from "../../http/dialect.ts";
 import type { GenerationRequestInput } from "../../jobs/request.ts";
 import { DEFAULT_PRESETS, type Presets, presetsSchema } from "../../models/presets.ts";
+import { recipeFor } from "../contract-recipe.ts";
 import { fitPicture } from "../fit-picture.ts";
-import { isPlainSdxl } from "../plain-sdxl.ts";
 import { findPoseControl, fitPose, isSkeleton } from "../pose-control.ts";
 import type { View } from "./view-job.ts";
 
 /** The contract's recipe. */
-const STEPS = 30;
-const GUIDANCE_SCALE = 7.5;
+const RECIPE = { steps: 30, guidance_scale: 7.5 };
 const CONTROL_SCALE = 0.8;
 const JPEG_QUALITY = 95;
 const VAE = "madebyollin/sdxl-vae-fp16-fix";
@@ -59,7 +58,6 @@ export async function prepare(
   // The photo is stored last: where the pose is refused, nothing is kept.
   const { control, ...found } = await controlOf(form.pose, { width, height }, caller, context);
   const image = `upload:${(await pictures.store(photo, caller, "original_image")).id}`;
-  const plain = isPlainSdxl(model);
   const vae = model.family === "sdxl" ? catalogue.find(VAE, "vae") : undefined;
   const native: GenerationRequestInput = {
     prompt: "-",
@@ -68,7 +66,7 @@ export async function prepare(
     ...(vae ? { vae: vae.id } : {}),
     width,
     height,
-    ...(plain ? { steps: STEPS, guidance_scale: GUIDANCE_SCALE } : {}),
+    ...recipeFor(RECIPE, model, context),
     image,
     strength: scenario?.strength ?? 0.5,
     controls: control ? [{ ...control, scale: CONTROL_SCALE }] : [],
