@@ -1,282 +1,72 @@
-import type { NormalisedText } from "./normalise.ts";
-import { insideMatcher, matcher } from "./words.ts";
+import { HARMLESS_PHRASES } from "./harmless-phrases.ts";
+import { statesMinorAge } from "./minor-ages.ts";
+import { MINOR_WORDS } from "./minor-words.ts";
+import { type NormalisedText, normalise, withoutPhrases } from "./normalise.ts";
+import { SEXUAL_WORDS } from "./sexual-words.ts";
+import { finder, gluedFinder, insideFinder, phraseRemover, remover } from "./words.ts";
 
-/**
- * The rule that no setting and no file removes: a prompt that brings minors and sexual content together is refused.
- * Both lists are clinical and live in the code, so that no configuration can shorten them. Either list alone passes:
- * children in a park are a plain prompt, and adults are the operator's decision.
- */
-const MINOR_WORDS = [
-  "child",
-  "children",
-  "childlike",
-  "kid",
-  "kids",
-  "kiddie",
-  "toddler*",
-  "infant*",
-  "baby",
-  "babies",
-  "minor",
-  "minors",
-  "underage*",
-  "under age",
-  "preteen*",
-  "pre teen",
-  "preadolescent",
-  "prepubescent",
-  "pubescent",
-  "teen",
-  "teens",
-  "teenage*",
-  "tween*",
-  "adolescent*",
-  "schoolgirl*",
-  "school girl",
-  "schoolboy*",
-  "school boy",
-  "little girl*",
-  "little boy*",
-  "young girl*",
-  "young boy*",
-  "small girl",
-  "small boy",
-  "boy child",
-  "girl child",
-  "juvenile*",
-  "youngster*",
-  "kindergart*",
-  "preschool*",
-  "elementary school",
-  "middle school",
-  "primary school",
-  "jailbait",
+/** Words that name such content by themselves. */
+const NAMED_WORDS: readonly string[] = [
   "loli",
   "lolis",
-  "lolita",
   "lolicon",
   "shota",
   "shotas",
   "shotacon",
-  "pedo*",
-  "paedo*",
-  "cp",
-  "niña",
-  "niñas",
-  "niño",
-  "niños",
-  "nina pequena",
-  "menor de edad",
-  "colegiala",
-  "adolescente*",
-  "enfant",
-  "enfants",
-  "fillette*",
-  "garconnet",
-  "mineure",
-  "mineur",
-  "ecoliere",
-  "nacktes kind",
-  "ein kind",
-  "kleinkind*",
-  "kinder",
-  "kindlich*",
-  "madchen klein",
-  "kleines madchen",
-  "kleiner junge",
-  "minderjahrig*",
-  "schulmadchen",
-  "bambin*",
-  "ragazzina",
-  "ragazzino",
-  "minorenne",
-  "menina",
-  "menino",
-  "crianca",
-  "criancas",
-  "menor de idade",
-  "ребенок",
-  "ребенка",
-  "дети",
-  "детей",
-  "девочк*",
-  "мальчик*",
-  "школьниц*",
-  "несовершеннолетн*",
-  "подросток",
-  "подростк*",
-  "малолетк*",
-  "dziecko",
-  "dzieci",
-  "dziewczynk*",
-  "cocuk",
-  "cocuklar",
-  "ロリ",
-  "ショタ",
-  "幼女",
-  "少女",
-  "少年",
-  "小学生",
-  "中学生",
-  "子供",
-  "児童",
-  "女児",
-  "男児",
-  "萝莉",
-  "蘿莉",
-  "正太",
-  "幼童",
-  "儿童",
-  "小孩",
-  "未成年",
-  "小女孩",
-  "小男孩",
-  "어린이",
-  "아동",
-  "미성년",
-  "초등학생",
-  "여중생",
-  "로리",
-  "طفل",
-  "طفلة",
-  "أطفال",
-  "قاصر",
-  "बच्चा",
-  "बच्ची",
-  "नाबालिग",
+  "ロリコン",
+  "ショタコン",
+  "child porn*",
+  "child erotica",
+  "kiddie porn",
+  "kiddy porn",
+  "pedo",
+  "pedophil*",
+  "paedophil*",
+  "jailbait",
+  "jail bait",
+  "csam",
+  "pthc",
+  "cub porn",
 ];
 
-const SEXUAL_WORDS = [
-  "nude",
-  "nudes",
-  "nudity",
-  "naked",
-  "nakedness",
-  "topless",
-  "bottomless",
-  "undressed",
-  "undressing",
-  "unclothed",
-  "without clothes",
-  "no clothes",
-  "wearing nothing",
-  "stripping",
-  "striptease",
-  "nsfw",
-  "erotic*",
-  "sex",
-  "sexy",
-  "sexual*",
-  "sexualiz*",
-  "sexualis*",
-  "sensual*",
-  "seductive*",
-  "lewd*",
-  "porn*",
-  "hentai",
-  "ecchi",
-  "xxx",
-  "fetish*",
-  "lingerie",
-  "underwear",
-  "panties",
-  "thong",
-  "bikini",
-  "microbikini",
-  "see through",
-  "cleavage",
-  "breasts",
-  "boobs",
-  "tits",
-  "nipple*",
-  "genital*",
-  "penis",
-  "vagina",
-  "vulva",
-  "pussy",
-  "buttocks",
-  "intercourse",
-  "masturbat*",
-  "orgasm*",
-  "blowjob",
-  "fellatio",
-  "cum",
-  "cumshot",
-  "spread legs",
-  "legs spread",
-  "aroused",
-  "provocative*",
-  "suggestive pose",
-  "bondage",
-  "desnud*",
-  "sexo",
-  "sexuales",
-  "erotico",
-  "erotica",
-  "pechos",
-  "nu",
-  "nue",
-  "nues",
-  "erotique",
-  "seins",
-  "nackt*",
-  "erotisch*",
-  "nudo",
-  "nuda",
-  "nudi",
-  "pelad*",
-  "nua",
-  "голая",
-  "голый",
-  "голые",
-  "голую",
-  "голенькая",
-  "обнажен*",
-  "секс*",
-  "порно*",
-  "эротик*",
-  "nagi",
-  "naga",
-  "nagie",
-  "ciplak",
-  "裸",
-  "全裸",
-  "裸体",
-  "ヌード",
-  "エロ",
-  "エッチ",
-  "セックス",
-  "下着",
-  "性交",
-  "色情",
-  "性感",
-  "나체",
-  "누드",
-  "섹스",
-  "야한",
-  "عاري",
-  "عارية",
-  "جنس",
-  "जنسي",
-  "नग्न",
-];
+/** Entries of a negative prompt that ask for nudity, and such as ask for somebody who is not grown up. */
+const COVERING_ENTRIES: ReadonlySet<string> = new Set(
+  "clothes,clothing,clothed,any clothes,wearing clothes,dressed,fully clothed,fully dressed,garments,covered,swimsuit,underwear".split(
+    ",",
+  ),
+);
+const GROWN_UP_ENTRIES: ReadonlySet<string> = new Set(
+  "adult,adults,an adult,grown up,grownup,grown ups,grown woman,grown man,adult woman,adult man,over 18,18 plus,of age".split(
+    ",",
+  ),
+);
 
-const MINOR = matcher(MINOR_WORDS);
-const MINOR_INSIDE = insideMatcher(MINOR_WORDS);
-const SEXUAL = matcher(SEXUAL_WORDS);
-const SEXUAL_INSIDE = insideMatcher(SEXUAL_WORDS);
+const isNamed = finder(NAMED_WORDS);
+const isMinor = finder(MINOR_WORDS);
+const isMinorInside = insideFinder(MINOR_WORDS);
+const isSexual = finder(SEXUAL_WORDS);
+const isSexualInside = insideFinder(SEXUAL_WORDS);
+const isGlued = gluedFinder(MINOR_WORDS, SEXUAL_WORDS);
+const withoutHarmless = phraseRemover(HARMLESS_PHRASES);
+const withoutSexual = remover(SEXUAL_WORDS);
 
-/** Ages below 18 in digits or words, in several languages: "14 yo", "aged 12", "sixteen years old", "12 años", "13歳". */
-const AGE =
-  /(?<!\d)(?:[1-9]|1[0-7])\s?(?:(?:yo|y o|yrs?|years?|year old|yearold|anos?|ans|jahre?|jahrig\p{L}*|anni|лет|года?|lat)(?![\p{L}])|歳|才|岁|歲|살|세)|(?<!\p{L})(?:aged?|age of)\s(?:[1-9]|1[0-7])(?!\d)|(?<!\p{L})(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen)\s(?:yo|years?|year old|yr)(?!\p{L})/u;
-
-/** Whether a prompt sexualises minors. */
-export function sexualisesMinors({ plain, folded, runs }: NormalisedText): boolean {
-  if (NAMED.test(plain) || NAMED.test(folded)) return true;
-  const minor = [plain, folded].some((text) => MINOR(text) || AGE.test(text)) || runs.some(MINOR_INSIDE);
-  return minor && (SEXUAL(plain) || SEXUAL(folded) || runs.some(SEXUAL_INSIDE));
+/**
+ * The rule that no setting and no file removes: whether a prompt brings minors and sexual content together. Either alone
+ * passes: children in a park are a plain prompt, and adults are the operator's decision. The negative prompt counts where
+ * it turns a plain prompt into such a one: a child with "clothes" in it, or a nude with "adult" in it.
+ */
+export function sexualisesMinors(text: NormalisedText, negativePrompt: string): boolean {
+  if (isNamed(text) || isGlued(text) || hasBothInPieces(text)) return true;
+  const sexual = isSexual(withoutPhrases(text, withoutHarmless));
+  if (!sexual && negativePrompt === "") return false;
+  // Also without the words between: a "young nude girl" is a young girl.
+  const forms = [...text.forms, ...text.forms.map(withoutSexual)];
+  const minor = isMinor({ ...text, forms }) || forms.some(statesMinorAge);
+  if (minor && sexual) return true;
+  const entries = negativePrompt.split(/[,;\n]/).flatMap((entry) => normalise(entry).forms);
+  return entries.some((entry) => (minor && COVERING_ENTRIES.has(entry)) || (sexual && GROWN_UP_ENTRIES.has(entry)));
 }
 
-/** Words that name such content by themselves. */
-const NAMED =
-  /(?<![\p{L}\p{N}])(?:lolicon|shotacon|child porn\p{L}*|pedo(?:phil\p{L}*)?|paedophil\p{L}*|jailbait|kiddie porn)(?![\p{L}\p{N}])/u;
+function hasBothInPieces({ pieces }: NormalisedText): boolean {
+  return pieces.some((joined) => isMinorInside(joined) && isSexualInside(joined));
+}
