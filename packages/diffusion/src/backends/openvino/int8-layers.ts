@@ -5,10 +5,10 @@ import { usesOf } from "../../graph/uses.ts";
  * The weights of a network that may be computed in int8: those of linear layers over tokens, where nearly all of a transformer's
  * products are. Layers that read an input of the network itself (the keys and values of a prompt, whose outliers round badly) and
  * layers of vectors (the embeddings of time and size) are few and feed everything else, and so stay as they are. So do text
- * encoders, whose attention is causal: they run once a prompt.
+ * encoders and VAEs, which run once a picture and are known by having no gated layers.
  */
 export function findInt8Layers(graph: Graph): NodeOf<"weight">[] {
-  if (graph.nodes.some((node) => node.op === "attention" && node.attributes.causal)) return [];
+  if (!graph.nodes.some(({ op }) => op === "geglu")) return [];
   const { producers, counts } = usesOf(graph);
   const given = new Set(graph.inputs.map(({ value }) => value.id));
   return graph.nodes.flatMap((node) => {
