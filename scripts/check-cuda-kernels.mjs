@@ -80,7 +80,7 @@ async function networks(folder, dist) {
   const { joinGraphs } = await import(`${dist}/graph/join-graphs.js`);
   const { Scope } = await import(`${dist}/models/scope.js`);
   const { unet } = await import(`${dist}/models/unet.js`);
-  const { controlNet } = await import(`${dist}/models/controlnet.js`);
+  const { controlHint, controlNet } = await import(`${dist}/models/controlnet.js`);
   const { clipText } = await import(`${dist}/models/clip-text.js`);
   const { vaeDecoder, vaeEncoder } = await import(`${dist}/models/vae.js`);
   const infer = await import(`${dist}/checkpoint/infer-configs.js`);
@@ -106,7 +106,8 @@ async function networks(folder, dist) {
   const control = weightsOf(controlShapes);
   const vae = weightsOf(base["vae/diffusion_pytorch_model"]);
   const plain = build("UNet", unetWeights, unet, unetConfig);
-  const controlled = build("ControlNet", control, controlNet, infer.inferControlNetConfig(control, folder).config);
+  const controlConfig = infer.inferControlNetConfig(control, folder).config;
+  const controlled = build("ControlNet", control, controlNet, controlConfig);
   const latents = { batch: 2, height: 128, width: 128 };
   const picture = { batch: 1, height: 1024, width: 1024 };
   const found = [
@@ -119,6 +120,7 @@ async function networks(folder, dist) {
       type: "float16",
       sizes: latents,
     },
+    { name: "ControlNet hint", graph: build("hint", control, controlHint, controlConfig), type: "float16", sizes: picture },
     { name: "VAE decoder", graph: build("VAE", vae, vaeDecoder, publishedVae("sdxl")), type: "float32", sizes: latents },
     { name: "VAE encoder", graph: build("VAE", vae, vaeEncoder, publishedVae("sdxl")), type: "float32", sizes: picture },
   ];

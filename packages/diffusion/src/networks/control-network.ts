@@ -1,11 +1,13 @@
+import type { CompiledGraph } from "../backends/backend.ts";
 import type { ControlNetConfig } from "../checkpoint/model-configs.ts";
 import type { Weights } from "../checkpoint/tensor-view.ts";
 import { GraphBuilder } from "../graph/builder.ts";
 import type { Graph } from "../graph/graph.ts";
-import type { Tensor } from "../graph/tensor.ts";
-import { controlNet } from "../models/controlnet.ts";
+import { floatTensor, type Tensor } from "../graph/tensor.ts";
+import { controlHint, controlNet } from "../models/controlnet.ts";
 import { Scope } from "../models/scope.ts";
 import { residualNames } from "../models/unet.ts";
+import type { NetworkCache } from "./network-cache.ts";
 import { conditioningInputs, type Row, stackRows } from "./row.ts";
 
 /** A ControlNet's part in one evaluation of one row. */
@@ -25,33 +27,37 @@ export interface ControlledRow {
   readonly control: RowControl;
 }
 
-/** A ControlNet: its graph, and what it wants to be fed. */
+interface LatentSize {
+  readonly height: number;
+  readonly width: number;
+}
+
+/** A ControlNet, ready to be asked for residuals or to be joined with a UNet. */
 export class ControlNetwork {
-  /** A name that nothing else in a cache has. */
+  /** A name that nothing else in the cache has. */
   readonly key: string;
   readonly config: ControlNetConfig;
   readonly #weights: Weights;
-  /** The conditions of the latest batch, by the first of them. */
-  readonly #stacked = new WeakMap<Float32Array, { readonly conditions: readonly Float32Array[]; readonly tensor: Tensor }>();
+  readonly #cache: NetworkCache;
+  /** By the picture: [channels, height, width]. */
+  readonly #hints = new WeakMap<Float32Array, Promise<Float32Array>>();
+  /** The hints of the latest batch, by the first of them. */
+  readonly #stacked = new WeakMap<Float32Array, { readonly hints: readonly Float32Array[]; readonly tensor: Tensor }>();
 
-  constructor(key: string, config: ControlNetConfig, weights: Weights) {
+  constructor(key: string, config: ControlNetConfig, weights: Weights, cache: NetworkCache) {
     this.key = key;
     this.config = config;
     this.#weights = weights;
+    this.#cache = cache;
   }
 
   /** Its outputs: the residuals, not yet scaled. */
   build(): Graph {
-    const graph = new GraphBuilder("ControlNet");
-    const scope = Scope.root("ControlNet", graph, this.#weights);
-    controlNet(scope, this.config);
-    scope.finish();
-    return graph.build();
+    return this.#build("ControlNet", controlNet);
   }
 
-  /** @param size latent height and width. */
-  inputs(rows: readonly ControlledRow[], size: { height: number; width: number }): Record<string, Tensor> {
-    const { inChannels, conditioningChannels } = this.config;
+  async inputs(rows: readonly ControlledRow[], size: LatentSize): Promise<Record<string, Tensor>> {
+    const { inChannels } = this.config;
     return {
       ...conditioningInputs(
         this.config,
@@ -62,28 +68,61 @@ export class ControlNetwork {
         rows.map(({ row }) => row.sample.subarray(0, inChannels * size.height * size.width)),
         [inChannels, size.height, size.width],
       ),
-      condition: this.#condition(
-        rows.map(({ control }) => control.condition),
-        [conditioningChannels, size.height * PIXELS_PER_LATENT, size.width * PIXELS_PER_LATENT],
-      ),
+      hint: this.#stack(await Promise.all(rows.map(({ control }) => this.#hint(control.condition, size))), size),
     };
   }
 
-  /** The same at every step of the same pictures, some 12 MB for each row: a device keeps what it has. */
-  #condition(conditions: readonly Float32Array[], shape: readonly number[]): Tensor {
-    const [first = new Float32Array(0)] = conditions;
-    const known = this.#stacked.get(first);
-    if (known?.conditions.length === conditions.length && known.conditions.every((each, i) => each === conditions[i]))
-      return known.tensor;
-    const tensor = { ...stackRows(conditions, shape), lasting: true };
-    this.#stacked.set(first, { conditions, tensor });
-    return tensor;
+  /** The residuals of some rows, by `residualNames`, not yet scaled. */
+  async residuals(rows: readonly ControlledRow[], size: LatentSize): ReturnType<CompiledGraph["run"]> {
+    const inputs = await this.inputs(rows, size);
+    return await this.#cache.use(
+      this.key,
+      () => this.build(),
+      (network) => network.run(inputs),
+    );
   }
 
   /** What each residual is multiplied by, in the order of `residualNames`; guess mode's steps as diffusers has them. */
   factors({ scale, guess = false }: RowControl): number[] {
     const { length } = residualNames(this.config);
     return Array.from({ length }, (_, i) => scale * (guess ? 10 ** (i / (length - 1) - 1) : 1));
+  }
+
+  /** Computed when a picture is first seen, and kept for as long as the picture is. */
+  #hint(condition: Float32Array, size: LatentSize): Promise<Float32Array> {
+    const known = this.#hints.get(condition) ?? this.#computeHint(condition, size);
+    this.#hints.set(condition, known);
+    known.catch(() => this.#hints.delete(condition));
+    return known;
+  }
+
+  async #computeHint(condition: Float32Array, { height, width }: LatentSize): Promise<Float32Array> {
+    const shape = [1, this.config.conditioningChannels, height * PIXELS_PER_LATENT, width * PIXELS_PER_LATENT];
+    const { hint } = await this.#cache.use(
+      `${this.key} hint`,
+      () => this.#build("ControlNet hint", controlHint),
+      (network) => network.run({ condition: floatTensor(condition, shape) }),
+    );
+    if (!hint) throw new Error("the hint has no output");
+    return hint.data;
+  }
+
+  /** Of the same pictures the same array at every step, some 21 MB for each row: a device keeps what it has. */
+  #stack(hints: readonly Float32Array[], { height, width }: LatentSize): Tensor {
+    const [first = new Float32Array(0)] = hints;
+    const known = this.#stacked.get(first);
+    if (known?.hints.length === hints.length && known.hints.every((each, i) => each === hints[i])) return known.tensor;
+    const tensor = { ...stackRows(hints, [this.config.blockOutChannels[0] ?? 0, height, width]), lasting: true };
+    this.#stacked.set(first, { hints, tensor });
+    return tensor;
+  }
+
+  #build(name: string, network: typeof controlNet): Graph {
+    const graph = new GraphBuilder(name);
+    const scope = Scope.root("ControlNet", graph, this.#weights);
+    network(scope, this.config);
+    scope.finish();
+    return graph.build();
   }
 }
 

@@ -1,7 +1,6 @@
 import { floatTensor, type Tensor } from "../graph/tensor.ts";
 import { residualNames } from "../models/unet.ts";
 import type { ControlledRow, ControlNetwork } from "./control-network.ts";
-import type { NetworkCache } from "./network-cache.ts";
 import { type Row, splitRows } from "./row.ts";
 
 /** Residuals of ControlNets for a whole batch, by `residualNames`. */
@@ -16,11 +15,7 @@ interface Placed extends ControlledRow {
  * What ControlNets add to a batch of the UNet, where each is a network of its own. Each is asked once, for the rows that it
  * acts on alone; the others get zeros. Where none acts, there are no residuals.
  */
-export async function controlResiduals(
-  rows: readonly Row[],
-  size: { height: number; width: number },
-  cache: NetworkCache,
-): Promise<Residuals> {
+export async function controlResiduals(rows: readonly Row[], size: { height: number; width: number }): Promise<Residuals> {
   const asked = new Map<ControlNetwork, Placed[]>();
   for (const [place, row] of rows.entries()) {
     for (const control of row.controls) {
@@ -31,11 +26,7 @@ export async function controlResiduals(
   }
   const sums: Sums = {};
   for (const [network, placed] of asked) {
-    const residuals = await cache.use(
-      network.key,
-      () => network.build(),
-      (compiled) => compiled.run(network.inputs(placed, size)),
-    );
+    const residuals = await network.residuals(placed, size);
     for (const [i, name] of residualNames(network.config).entries()) {
       const residual = residuals[name];
       if (!residual) throw new Error(`the ControlNet has no output ${name}`);

@@ -5,6 +5,7 @@ import { openControlNet } from "../checkpoint/opened-network.ts";
 import { DiffusionModel } from "../pipelines/diffusion-model.ts";
 import { referencePath } from "../testing/reference.ts";
 import { ControlNetwork, type RowControl } from "./control-network.ts";
+import { NetworkCache } from "./network-cache.ts";
 import type { Row } from "./row.ts";
 
 const CHECKPOINT = referencePath("checkpoints/tiny-xl");
@@ -32,8 +33,9 @@ describe.skipIf(!(CHECKPOINT && DEPTH))("a UNet joined with its ControlNets", ()
       backend: { ...counted(backend), sharesWeights: true, paddedRows: evenly },
     });
     const { config, weights } = await openControlNet(DEPTH ?? "");
-    depth = new ControlNetwork("depth", config, weights);
-    other = new ControlNetwork("a second one", config, weights);
+    const cache = new NetworkCache(backend);
+    depth = new ControlNetwork("depth", config, weights, cache);
+    other = new ControlNetwork("a second one", config, weights, cache);
   });
   afterAll(async () => {
     await apart.dispose();

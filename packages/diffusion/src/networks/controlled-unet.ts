@@ -51,15 +51,15 @@ export function joinControls(unet: Graph, networks: readonly ControlNetwork[]): 
  * What the joined network wants beside the UNet's own inputs.
  * @param rows each with a control for each of `networks`, in that order.
  */
-export function controlInputs(
+export async function controlInputs(
   networks: readonly ControlNetwork[],
   rows: readonly Row[],
   size: { height: number; width: number },
-): Record<string, Tensor> {
+): Promise<Record<string, Tensor>> {
   const feeds: Record<string, Tensor> = {};
   for (const [n, network] of networks.entries()) {
     const controlled = rows.flatMap((row) => row.controls.slice(n, n + 1).map((control) => ({ row, control })));
-    for (const [name, tensor] of Object.entries(network.inputs(controlled, size))) feeds[prefix(n) + name] = tensor;
+    for (const [name, tensor] of Object.entries(await network.inputs(controlled, size))) feeds[prefix(n) + name] = tensor;
     const factors = controlled.map(({ control }) => network.factors(control));
     for (const [i, name] of residualNames(network.config).entries()) {
       const ofRows = Float32Array.from(factors, (each) => each[i] ?? 0);

@@ -60,13 +60,13 @@ export class NoisePredictor {
     const shared = { size, stack };
     if (this.#cache.backend.sharesWeights !== true) {
       const padded = this.#padded(rows);
-      const answers = await this.#call([], padded, shared, await controlResiduals(padded, size, this.#cache));
+      const answers = await this.#call([], padded, shared, await controlResiduals(padded, size));
       return answers.slice(0, rows.length);
     }
     const predictions: Float32Array[] = [];
     for (const group of groupByControls(rows)) {
       const padded = this.#padded(group.rows);
-      const answers = await this.#call(group.networks, padded, shared, controlInputs(group.networks, padded, size));
+      const answers = await this.#call(group.networks, padded, shared, await controlInputs(group.networks, padded, size));
       for (const [i, answer] of answers.slice(0, group.rows.length).entries()) predictions[group.places[i] ?? 0] = answer;
     }
     return predictions;

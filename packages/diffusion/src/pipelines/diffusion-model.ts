@@ -136,6 +136,6 @@ export class DiffusionModel {
         { subject: path },
       );
     }
-    return new ControlNetwork(`${path} ControlNet`, config, weights);
+    return new ControlNetwork(`${path} ControlNet`, config, weights, this.cache);
   }
 }
