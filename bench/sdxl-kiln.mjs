@@ -14,6 +14,7 @@ const backend = {
   resident: () => onnxBackend({ threads, weights: "resident" }),
   openvino: () => chooseBackend({ device: "openvino", threads }).backend,
   "openvino-float32": () => chooseBackend({ device: "openvino", precision: "float32", threads }).backend,
+  "openvino-int8": () => chooseBackend({ device: "openvino", precision: "int8", threads }).backend,
 }[engine]();
 const marks = {};
 

@@ -11,7 +11,7 @@
  * `load` is from the start of the process to the end of the first step, imports and text encoders included; `cold` is the same
  * with the page cache dropped before (root only). `picture512` is a whole picture in 20 steps with guidance, `fewsteps1024` one in
  * 4 steps without, each from the prompt to the PNG. `kiln` is ONNX Runtime as Kiln uses it by default, `resident` keeps its weights as
- * float32 in memory, `openvino` is what `kiln accel install` brings, in bfloat16, and `openvino-float32` in float32. `cpp-f16` and `cpp-q8_0` are
+ * float32 in memory, `openvino` is what `kiln accel install` brings, in bfloat16, and `openvino-float32` and `openvino-int8` in those precisions. `cpp-f16` and `cpp-q8_0` are
  * stable-diffusion.cpp, for which `--file` names the checkpoint as one file and `--cpp-python` a Python with the package
  * stable-diffusion-cpp-python. The others are diffusers: see bench/sdxl.py.
  */
@@ -63,7 +63,7 @@ for (const part of options.only.split(",")) {
 }
 
 function isKiln(engine) {
-  return ["kiln", "resident", "openvino", "openvino-float32"].includes(engine);
+  return ["kiln", "resident", "openvino", "openvino-float32", "openvino-int8"].includes(engine);
 }
 
 /** One process; undefined where it failed. */
