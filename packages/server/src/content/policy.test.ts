@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { makeContentPolicy } from "./policy.ts";
-import { DEFAULT_RULES } from "./rules.ts";
+import { DEFAULT_RULES, loadRules } from "./rules.ts";
 
 function refuses(prompt: string, ceiling = 0, request?: number, key?: number): boolean {
   try {
@@ -234,4 +234,8 @@ test("a prompt of the largest size is looked at quickly enough to be looked at",
   refuses("childchildchild".repeat(600), 100);
   // A pattern that backtracks takes minutes here.
   expect(performance.now() - started).toBeLessThan(5000);
+});
+
+test("the shipped rules are such as an operator's file may hold", () => {
+  expect(loadRules("/nowhere/content-rules.json", false)).toEqual(DEFAULT_RULES);
 });

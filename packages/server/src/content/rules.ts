@@ -4,7 +4,13 @@ import { codeOf, messageOf } from "../errors.ts";
 import { HARMLESS_PHRASES } from "./harmless-phrases.ts";
 
 /** Words are whole words or phrases, in lower case; a `*` at the end stands for any ending. */
-const words = z.array(z.string().min(2).max(100));
+const words = z.array(
+  z
+    .string()
+    .max(100)
+    // A Chinese word may be one character; a single letter would be a mistake that refuses nearly everything.
+    .refine((word) => word.length > 1 || word > "\u2e7f", "must have at least 2 letters"),
+);
 
 export const rulesSchema = z.object({
   $schema: z.string().optional(),
