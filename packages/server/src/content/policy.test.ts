@@ -239,3 +239,7 @@ test("a prompt of the largest size is looked at quickly enough to be looked at",
 test("the shipped rules are such as an operator's file may hold", () => {
   expect(loadRules("/nowhere/content-rules.json", false)).toEqual(DEFAULT_RULES);
 });
+
+test("the shipped rules are such as an operator's file may hold", () => {
+  expect(rulesSchema.parse(DEFAULT_RULES)).toEqual(DEFAULT_RULES);
+});
