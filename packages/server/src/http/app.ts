@@ -44,6 +44,7 @@ export async function makeApp(listener: Listener, context: ServerContext): Promi
   await app.register(cors, {
     origin: settings.KILN_CORS_ORIGINS,
     credentials: true,
+    methods: ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
     exposedHeaders: ["location", "retry-after", "x-request-id", "x-generation-time", "x-prompt"],
   });
   await app.register(multipart, {
