@@ -1,10 +1,10 @@
-import sharp from "sharp";
+import sharp, { type Sharp } from "sharp";
 import { ServiceError } from "../errors.ts";
 import { MAX_INPUT_PIXELS } from "../jobs/limits.ts";
 import { inspectPicture } from "../jobs/pictures-in.ts";
 
-/** How a picture comes to a size of another shape: cut at the edges, whole on black, or distorted. */
-export type Fit = "cover" | "contain" | "fill";
+/** How a picture comes to a size of another shape: cut at the edges, whole on black, whole with its edges repeated, or distorted. */
+export type Fit = "cover" | "contain" | "extend" | "fill";
 
 /** A picture of a form or of base64 whose header has been looked at: upright, and small enough to be decoded. */
 function open(bytes: Uint8Array) {
@@ -13,8 +13,35 @@ function open(bytes: Uint8Array) {
 
 /** Brings a picture to a size. Raises `picture_invalid`, which names the field. */
 export async function fitPicture(bytes: Uint8Array, width: number, height: number, fit: Fit, field: string): Promise<Buffer> {
-  const resized = () => open(bytes).resize(width, height, { fit, background: "#000" }).png({ compressionLevel: 1 }).toBuffer();
+  const resized = async () => {
+    const size = { width, height };
+    const picture = fit === "extend" ? await extended(bytes, size) : open(bytes).resize({ ...size, fit, background: "#000" });
+    return await picture.png({ compressionLevel: 1 }).toBuffer();
+  };
   return await decoded(resized, bytes, field);
+}
+
+async function extended(bytes: Uint8Array, { width, height }: { width: number; height: number }): Promise<Sharp> {
+  const { autoOrient: own } = await open(bytes).metadata();
+  const scale = Math.min(width / own.width, height / own.height);
+  const inner = {
+    width: Math.min(width, Math.max(1, Math.round(own.width * scale))),
+    height: Math.min(height, Math.max(1, Math.round(own.height * scale))),
+  };
+  const [left, top] = [Math.floor((width - inner.width) / 2), Math.floor((height - inner.height) / 2)];
+  return open(bytes)
+    .resize({ ...inner, fit: "fill" })
+    .extend({ left, top, right: width - inner.width - left, bottom: height - inner.height - top, extendWith: "copy" });
+}
+
+/** The picture upright and without transparency; the very bytes where it is so already. Raises `picture_invalid`. */
+export async function opaquePicture(bytes: Uint8Array, background: string, field: string): Promise<Uint8Array> {
+  const opaque = async () => {
+    const { hasAlpha, orientation = 1 } = await open(bytes).metadata();
+    if (!hasAlpha && orientation === 1) return bytes;
+    return await open(bytes).flatten({ background }).png({ compressionLevel: 1 }).toBuffer();
+  };
+  return await decoded(opaque, bytes, field);
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { GenerateRequest, HiresRequest, LoraRequest, SchedulerRequest } from "@kiln/diffusion";
+import type { GenerateRequest, HiresRequest, InpaintRequest, LoraRequest, SchedulerRequest } from "@kiln/diffusion";
 import type { CompleteRequest } from "../jobs/request.ts";
 import { findScheduler } from "../models/schedulers.ts";
 import { defined } from "./defined.ts";
@@ -32,6 +32,7 @@ export function generateRequestOf(job: EngineJob): GenerateRequest {
     image: pictures.image,
     strength: request.strength,
     mask: pictures.mask,
+    inpaint: inpaintOf(request),
     controls: request.controls.map(({ scale, start, end }, index) => ({
       model: job.controlnets[index]?.path ?? "",
       image: pictures.controls[index] ?? new Uint8Array(),
@@ -58,6 +59,13 @@ export function generateRequestOf(job: EngineJob): GenerateRequest {
         : undefined,
     hires: hires && hiresOf(hires, job),
   });
+}
+
+function inpaintOf({ inpaint }: CompleteRequest): InpaintRequest | undefined {
+  return (
+    inpaint &&
+    defined({ region: inpaint.region, padding: inpaint.padding, blur: inpaint.blur, blurY: inpaint.blur_y, fill: inpaint.fill })
+  );
 }
 
 function hiresOf(hires: NonNullable<CompleteRequest["hires"]>, { second, secondLoras }: EngineJob): HiresRequest {

@@ -54,6 +54,17 @@ async function complete(request: Partial<GenerationRequestInput>, file: object =
   return completeRequest(generationRequestSchema.parse(input), catalogue, OPERATOR);
 }
 
+test.each([
+  [{ inpaint: {} }, "inpaint"],
+  [{ image: "upload:x", mask: "upload:y", inpaint: { blur: 65 } }, "inpaint"],
+  [{ variation: { strength: 1.5 } }, "variation"],
+  [{ seed_resize_from: { width: 100, height: 64 } }, "seed_resize_from"],
+  [{ hires: { guidance_scale: 31 } }, "hires"],
+])("%o is refused by name", (fields, name) => {
+  const { error } = generationRequestSchema.safeParse({ prompt: "x", ...fields });
+  expect(error?.issues[0]?.path[0]).toBe(name);
+});
+
 describe("the model's defaults", () => {
   test("fill in what the request leaves out, and say whose they are", async () => {
     expect(await complete({ guidance_scale: 2 })).toMatchObject({

@@ -19,6 +19,7 @@ export function infotextOf(request: CompleteRequest, index = 0): string {
     // Where 1 is the whole encoder.
     ["Clip skip", request.clip_skip > 0 ? request.clip_skip + 1 : undefined],
     ["Denoising strength", request.image === undefined ? request.hires?.strength : request.strength],
+    ...inpaintOf(request),
     ...hiresOf(request),
     ["Hires upscale", request.hires?.scale],
     ["Hires steps", request.hires?.steps],
@@ -39,6 +40,18 @@ export function infotextOf(request: CompleteRequest, index = 0): string {
     negativePrompt: request.negative_prompt,
     settings,
   });
+}
+
+function inpaintOf({ inpaint }: CompleteRequest): [string, string | number | undefined][] {
+  if (!inpaint) return [];
+  const { region, padding, blur, blur_y: blurY = blur, fill } = inpaint;
+  const masked = region === "masked";
+  return [
+    ["Mask blur", blur === blurY && blur > 0 ? blur : undefined],
+    ["Inpaint area", masked ? "Only masked" : undefined],
+    ["Masked area padding", masked ? padding : undefined],
+    ["Masked content", fill === "original" ? undefined : fill.replace("_", " ")],
+  ];
 }
 
 /** What the second pass does otherwise than the first. */

@@ -7,6 +7,7 @@ import { requestScope } from "../http/request-scope.ts";
 import type { Catalogue } from "../models/catalogue.ts";
 import { type JobQueue, MAX_FAIR_TAG, PRIORITIES, type QueueEntry } from "../queue/job-queue.ts";
 import type { BornJob, ImageRow, JobFilter, JobRow, JobStore, NewJob } from "../records/job-store.ts";
+import type { Work } from "../records/usage.ts";
 import type { Storage } from "../storage/storage.ts";
 import { Batcher } from "./batcher.ts";
 import { completeRequest, type OperatorDefaults } from "./complete.ts";
@@ -46,7 +47,7 @@ export interface JobServiceParts {
   /** Refuses prompts that the content policy forbids. */
   checkContent(request: GenerationRequest, caller: Caller): void;
   /** Refuses callers that are over their quota. */
-  checkQuota(caller: Caller, pictures: number): Promise<void>;
+  checkQuota(caller: Caller, work: Work): Promise<void>;
   onAccepted(job: NewJob): void;
 }
 
@@ -124,9 +125,11 @@ export class JobService {
       if (earlier) return earlier;
     }
     const requests = inputs.map((input) => parseOrRefuse(generationRequestSchema, applyPreset(input, this.#parts.presets)));
-    await this.#admit(requests, caller);
+    for (const request of requests) this.#parts.checkContent(request, caller);
+    const complete = requests.map((request) => completeRequest(request, this.#parts.catalogue, this.#parts.operator));
+    await this.#admit(complete, caller);
     const jobs: NewJob[] = [];
-    for (const request of requests) jobs.push(await this.#prepare(request, caller, options));
+    for (const request of complete) jobs.push(await this.#prepare(request, caller, options));
     let born: BornJob[];
     try {
       const [only, ...others] = jobs;
@@ -267,8 +270,7 @@ export class JobService {
     this.#news.close();
   }
 
-  async #admit(requests: readonly GenerationRequest[], caller: Caller): Promise<void> {
-    for (const request of requests) this.#parts.checkContent(request, caller);
+  async #admit(requests: readonly CompleteRequest[], caller: Caller): Promise<void> {
     if (this.#waiting + requests.length > this.#parts.maxWaiting) {
       throw new ServiceError(
         "queue_full",
@@ -277,27 +279,26 @@ export class JobService {
       );
     }
     await this.#parts.storage.check();
-    await this.#parts.checkQuota(
-      caller,
-      requests.reduce((sum, request) => sum + request.n, 0),
-    );
+    await this.#parts.checkQuota(caller, {
+      pictures: requests.reduce((sum, { n }) => sum + n, 0),
+      megapixelSteps: requests.reduce((sum, { n, steps, width, height }) => sum + (n * steps * width * height) / 1e6, 0),
+    });
   }
 
-  async #prepare(request: GenerationRequest, caller: Caller, options: SubmitOptions): Promise<NewJob> {
-    const complete = completeRequest(request, this.#parts.catalogue, this.#parts.operator);
+  async #prepare(complete: CompleteRequest, caller: Caller, options: SubmitOptions): Promise<NewJob> {
     const withKeys: CompleteRequest = { ...complete, output: ownKeys(complete.output, caller, options.keys) };
     return {
       id: newId("job"),
       owner: caller.owner,
-      priority: request.priority,
+      priority: complete.priority,
       model: complete.model,
       request: await this.#withReferences(withKeys, caller),
-      words: request.prompt.toLowerCase(),
+      words: complete.prompt.toLowerCase(),
       dialect: options.dialect ?? "native",
       context: options.context ?? null,
-      deadline_at: request.deadline_seconds === undefined ? null : new Date(Date.now() + request.deadline_seconds * 1000),
+      deadline_at: complete.deadline_seconds === undefined ? null : new Date(Date.now() + complete.deadline_seconds * 1000),
       workload: workloadOf(complete),
-      fair_tag: this.#fair.tag(caller.owner, request.priority),
+      fair_tag: this.#fair.tag(caller.owner, complete.priority),
       warnings: [],
       origin: requestScope.getStore() ?? null,
     };

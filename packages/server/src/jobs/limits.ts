@@ -22,6 +22,10 @@ export const MAX_BODY_BYTES = 64 * 1024 * 1024;
 export const MAX_UPLOAD_BYTES = 50 * 1024 * 1024;
 /** Pixels of a picture that is sent: 4096². Decoding takes memory in proportion to this, not to the file. */
 export const MAX_INPUT_PIXELS = 4096 * 4096;
+/** Softer edges are none, and the work grows with it. */
+export const MAX_MASK_BLUR = 64;
+/** Of what is drawn around a mask; A1111's page ends at 256. */
+export const MAX_MASK_PADDING = 256;
 export const MAX_BATCH_REQUESTS = 100;
 export const MAX_TAGS = 32;
 export const MAX_LIST = 200;

@@ -55,6 +55,20 @@ const a1111 = z.object({
   options: a1111Options.optional(),
 });
 
+/** How a mask is painted over. */
+const inpaint = z.object({
+  /** The whole picture, or at the drawn size the part around the mask, which goes back into the picture. */
+  region: z.enum(["whole", "masked"]).default("whole"),
+  /** Pixels of the picture around the mask that are drawn with it. */
+  padding: z.int().min(0).max(limits.MAX_MASK_PADDING).default(32),
+  /** Standard deviation in pixels by which the mask's edge is softened. */
+  blur: z.number().min(0).max(limits.MAX_MASK_BLUR).default(4),
+  /** Along the columns, where it is another one. */
+  blur_y: z.number().min(0).max(limits.MAX_MASK_BLUR).optional(),
+  /** What is under the mask before it is drawn: the picture itself, the colours around it, noise, or latents of zero. */
+  fill: z.enum(["original", "fill", "latent_noise", "latent_nothing"]).default("original"),
+});
+
 const control = z.object({
   model: name,
   image: picture,
@@ -142,6 +156,8 @@ export const generationRequestSchema = z
     image: picture.optional(),
     strength: z.number().min(0).max(1).optional(),
     mask: picture.optional(),
+    /** Left out: as diffusers inpaints. With it the picture outside the mask stays as it is to the pixel, as in A1111. */
+    inpaint: inpaint.optional(),
     controls: z.array(control).max(limits.MAX_CONTROLS).default([]),
     loras: z.array(lora).max(limits.MAX_LORAS).optional(),
     /** A VAE in place of the checkpoint's own. */
@@ -173,6 +189,7 @@ export const generationRequestSchema = z
     const issue = (path: string, message: string) => context.addIssue({ code: "custom", path: [path], message });
     if (request.mask !== undefined && request.image === undefined)
       issue("mask", "needs an image: a mask says which part of it is made anew");
+    if (request.inpaint && request.mask === undefined) issue("inpaint", "needs a mask: it says how that is painted over");
     if (request.hires?.by === "refiner" && !request.refiner)
       context.addIssue({ code: "custom", path: ["hires", "by"], message: "needs refiner: it draws the second time" });
     if (request.strength !== undefined && request.image === undefined)

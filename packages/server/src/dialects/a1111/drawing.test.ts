@@ -214,12 +214,8 @@ test("img2img with a mask, a resize mode and several pictures", async () => {
     include_init_images: true,
   });
   expect(masked.parameters.mask).toBe(mask);
-  expect(masked.info.comments).toContain("inpaint_full_res");
-  const stored = String((await lastRequest()).mask).slice("upload:".length);
-  const { bytes } = await server.context.pictures.open(stored, LOCAL);
-  const { width, height } = await sharp(bytes).metadata();
-  expect({ width, height }).toEqual({ width: 64, height: 64 });
-  expect((await sharp(bytes).stats()).channels[0]?.max).toBe(0);
+  expect(masked.info.comments).toBe("");
+  expect(await storedMask()).toMatchObject({ width: 128, height: 64, max: 0 });
   const several = await drawn("/img2img", { ...body, init_images: [await flat(64, 64), await flat(64, 64)], seed: 7 });
   expect(several.info.all_seeds).toEqual([7, 8]);
   const broken = { ...body, init_images: ["bm90IGEgcGljdHVyZSBhdCBhbGw="] };
@@ -231,6 +227,49 @@ test("img2img with a mask, a resize mode and several pictures", async () => {
     status: 422,
     json: { detail: [{ loc: ["body", "init_images"] }] },
   });
+});
+
+/** The latest job's mask as it lies in the storage. */
+async function storedMask(): Promise<{ width: number; height: number; min: number | undefined; max: number | undefined }> {
+  const { bytes } = await server.context.pictures.open(String((await lastRequest()).mask).slice("upload:".length), LOCAL);
+  const { width, height } = await sharp(bytes).metadata();
+  const [grey] = (await sharp(bytes).stats()).channels;
+  return { width, height, min: grey?.min, max: grey?.max };
+}
+
+test("a mask is painted over as A1111 does it, also where nothing is said", async () => {
+  const body = { init_images: [await flat(128, 96)], mask: await flat(128, 96, { r: 255, g: 255, b: 255 }), prompt: "x" };
+  const small = { ...body, width: 64, height: 64, steps: 1 };
+  const { info } = await drawn("/img2img", small);
+  expect((await lastRequest()).inpaint).toEqual({ region: "masked", padding: 0, blur: 4, blur_y: 4, fill: "fill" });
+  expect(info.infotexts[0]).toContain(
+    "Mask blur: 4, Inpaint area: Only masked, Masked area padding: 0, Masked content: fill, RNG: NV",
+  );
+  const own = { mask_blur: 9, mask_blur_x: 1, inpaint_full_res: true, inpaint_full_res_padding: 24, inpainting_fill: 1 };
+  await drawn("/img2img", { ...small, ...own });
+  expect((await lastRequest()).inpaint).toEqual({ region: "masked", padding: 24, blur: 9, blur_y: 9, fill: "original" });
+  await drawn("/img2img", { ...small, mask_blur_x: 2, mask_blur_y: 0, inpaint_full_res: 0, inpainting_fill: 2 });
+  expect((await lastRequest()).inpaint).toEqual({ region: "whole", padding: 0, blur: 2, blur_y: 0, fill: "latent_noise" });
+  expect(await storedMask()).toMatchObject({ width: 128, height: 96 });
+  await drawn("/img2img", { ...small, inpaint_full_res: false, resize_mode: 2, inpainting_fill: 3 });
+  expect(await storedMask()).toMatchObject({ width: 64, height: 64, min: 255 });
+  expect((await lastRequest()).inpaint).toMatchObject({ fill: "latent_nothing" });
+  const half = await flat(128, 96, { r: 0, g: 0, b: 0, alpha: 0.6 });
+  await drawn("/img2img", { ...small, mask: half });
+  expect(await storedMask()).toMatchObject({ min: 255, max: 255 });
+  await drawn("/img2img", { ...small, mask: half, mask_round: false, inpainting_mask_invert: 1 });
+  expect(await storedMask()).toMatchObject({ min: 102, max: 102 });
+  await drawn("/img2img", { ...small, mask: null });
+  expect(Object.keys(await lastRequest())).not.toContain("inpaint");
+});
+
+test("a transparent picture lies on white, and resize and fill repeats its edges", async () => {
+  const image = await flat(64, 32, { r: 0, g: 0, b: 255, alpha: 0 });
+  await drawn("/img2img", { init_images: [image], prompt: "x", width: 64, height: 64, steps: 1, resize_mode: 2 });
+  const { bytes } = await server.context.pictures.open(String((await lastRequest()).image).slice("upload:".length), LOCAL);
+  const { channels } = await sharp(bytes).stats();
+  expect(await sharp(bytes).metadata()).toMatchObject({ width: 64, height: 64, hasAlpha: false });
+  expect(channels.map(({ min }) => min)).toEqual([255, 255, 255]);
 });
 
 test("hires fix", async () => {

@@ -1,5 +1,14 @@
 import { z } from "zod";
-import { MAX_BODY_BYTES, MAX_PICTURES, MAX_SIDE, MAX_STEPS, MIN_SIDE, SIDE_MULTIPLE } from "../../jobs/limits.ts";
+import {
+  MAX_BODY_BYTES,
+  MAX_MASK_BLUR,
+  MAX_MASK_PADDING,
+  MAX_PICTURES,
+  MAX_SIDE,
+  MAX_STEPS,
+  MIN_SIDE,
+  SIDE_MULTIPLE,
+} from "../../jobs/limits.ts";
 import { number, wholeNumber } from "../field-errors.ts";
 import { looseFlag, looseSeed } from "../loose.ts";
 import { settingsSchema } from "./settings.ts";
@@ -14,6 +23,7 @@ const text = z.string().nullish();
 const anyNumber = number().nullish();
 const whole = wholeNumber().nullish();
 const fraction = number((schema) => schema.min(0).max(1)).nullish();
+const blur = number((schema) => schema.min(0).max(MAX_MASK_BLUR)).nullish();
 const picture = z.string().max(MAX_BODY_BYTES);
 /** Cut down to a multiple of eight, as A1111 does. */
 const side = wholeNumber((schema) => schema.min(MIN_SIDE).max(MAX_SIDE + SIDE_MULTIPLE - 1))
@@ -91,13 +101,13 @@ export const img2imgSchema = z.object({
   resize_mode: wholeNumber((schema) => schema.min(0).max(3)).nullish(),
   image_cfg_scale: anyNumber,
   mask: picture.nullish(),
-  mask_blur: anyNumber,
-  mask_blur_x: anyNumber,
-  mask_blur_y: anyNumber,
+  mask_blur: blur,
+  mask_blur_x: blur,
+  mask_blur_y: blur,
   mask_round: flag,
   inpainting_fill: wholeNumber((schema) => schema.min(0).max(3)).nullish(),
   inpaint_full_res: flag,
-  inpaint_full_res_padding: whole,
+  inpaint_full_res_padding: wholeNumber((schema) => schema.min(0).max(MAX_MASK_PADDING)).nullish(),
   inpainting_mask_invert: wholeNumber((schema) => schema.min(0).max(1)).nullish(),
   initial_noise_multiplier: anyNumber,
   include_init_images: flag,

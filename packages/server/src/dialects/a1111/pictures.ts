@@ -1,50 +1,55 @@
-import sharp from "sharp";
 import type { Caller } from "../../auth/caller.ts";
 import type { ServerContext } from "../../http/dialect.ts";
 import { decodeBase64, inspectPicture } from "../../jobs/pictures-in.ts";
-import { type Fit, fitPicture } from "../fit-picture.ts";
+import { type Fit, fitPicture, opaquePicture } from "../fit-picture.ts";
 import type { ImageFields } from "./fields.ts";
+import { readMask } from "./mask.ts";
 
 /** A1111's modes: just resize, crop and resize, resize and fill, just resize (latent upscale). */
-const FITS: readonly Fit[] = ["fill", "cover", "contain", "fill"];
+const FITS: readonly Fit[] = ["fill", "cover", "extend", "fill"];
+/** A1111 lays transparent pictures over this. */
+const BACKGROUND = "#ffffff";
 
 export interface Size {
   width: number;
   height: number;
 }
 
-export interface StartPictures {
-  /** `upload:ID` of each. */
-  images: string[];
+/** A picture to start from as `upload:ID`, and its mask. */
+export interface StartPicture {
+  image: string;
   mask: string | undefined;
+  /** Of the pictures that belong to it: the drawn one's, or its own where it keeps its size. */
+  size: Size;
 }
 
-/** Brings the pictures to start from and the mask to the drawn size and stores them. */
+/**
+ * Stores the pictures to start from and the mask. They come to the drawn size here, unless the mask is to be blurred at
+ * the picture's own size, or only what is masked is drawn: then the engine does it.
+ */
 export async function storeStart(
-  { init_images, mask, resize_mode, inpainting_mask_invert }: ImageFields,
-  size: Size,
+  fields: ImageFields,
+  drawn: Size,
   caller: Caller,
   context: ServerContext,
-): Promise<StartPictures> {
+): Promise<StartPicture[]> {
+  const { init_images, resize_mode, inpaint_full_res } = fields;
   const fit = FITS[resize_mode ?? 0] ?? "fill";
-  const store = async (bytes: Uint8Array, field: string) => {
-    const fitted = await fitPicture(bytes, size.width, size.height, fit, field);
-    return `upload:${(await context.pictures.store(fitted, caller, field)).id}`;
-  };
-  const images: string[] = [];
-  for (const image of init_images) images.push(await store(decodeBase64(image, "init_images"), "init_images"));
-  if (mask === null || mask === undefined || mask === "") return { images, mask: undefined };
-  const white = await readMask(decodeBase64(mask, "mask"), inpainting_mask_invert === 1);
-  return { images, mask: await store(white, "mask") };
-}
-
-/** A1111's mask: its alpha channel where that says anything, else its luma; white is painted anew. */
-async function readMask(bytes: Uint8Array, invert: boolean): Promise<Uint8Array> {
-  const { width, height } = await inspectPicture(bytes, "mask");
-  const png = await fitPicture(bytes, width, height, "fill", "mask");
-  const { hasAlpha } = await sharp(png).metadata();
-  const alpha = hasAlpha ? await sharp(png).extractChannel(3).png({ compressionLevel: 1 }).toBuffer() : undefined;
-  const says = alpha !== undefined && ((await sharp(alpha).stats()).channels[0]?.min ?? 255) < 255;
-  const grey = alpha && says ? sharp(alpha) : sharp(png).removeAlpha().greyscale();
-  return await (invert ? grey.negate() : grey).png({ compressionLevel: 1 }).toBuffer();
+  const mask = await readMask(fields);
+  const keepsSize = mask !== undefined && (inpaint_full_res !== false || fit === "fill");
+  const store = async (bytes: Uint8Array, field: string) => `upload:${(await context.pictures.store(bytes, caller, field)).id}`;
+  const starts: StartPicture[] = [];
+  for (const image of init_images) {
+    const opaque = await opaquePicture(decodeBase64(image, "init_images"), BACKGROUND, "init_images");
+    const size = keepsSize ? await inspectPicture(opaque, "init_images") : drawn;
+    const fitted = keepsSize ? opaque : await fitPicture(opaque, size.width, size.height, fit, "init_images");
+    // A mask of another size than its picture is stretched to it.
+    const fittedMask = mask && (await fitPicture(mask, size.width, size.height, keepsSize ? "fill" : fit, "mask"));
+    starts.push({
+      image: await store(fitted, "init_images"),
+      mask: fittedMask && (await store(fittedMask, "mask")),
+      size: { width: size.width, height: size.height },
+    });
+  }
+  return starts;
 }

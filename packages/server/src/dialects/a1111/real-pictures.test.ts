@@ -199,6 +199,31 @@ describe.skipIf(!checkpoints)("with the small reference checkpoints", () => {
     expect(whole.equals(await pixels((await drawn({ seed: 3 })).images[0]))).toBe(true);
   });
 
+  test("only the masked is painted, and the rest of the picture comes back to the pixel", async () => {
+    const side = 96;
+    const data = Buffer.from(Array.from({ length: side * side * 3 }, (_, i) => (Math.floor(i / 3) % side) * 2));
+    const image = await sharp(data, { raw: { width: side, height: side, channels: 3 } })
+      .png()
+      .toBuffer();
+    const white = { create: { width: 24, height: 24, channels: 3 as const, background: "#fff" } };
+    const mask = await sharp({ create: { width: side, height: side, channels: 3, background: "#000" } })
+      .composite([{ input: await sharp(white).png().toBuffer(), left: 40, top: 48 }])
+      .png()
+      .toBuffer();
+    const body = { init_images: [image.toString("base64")], mask: mask.toString("base64"), mask_blur: 0 };
+    const { images } = await drawn({ ...body, inpaint_full_res_padding: 8 }, "img2img");
+    const found = await pixels(images[0]);
+    expect(found).toHaveLength(side * side * 3);
+    const changed = (within: boolean) =>
+      [...found].filter((value, i) => {
+        const [x, y] = [Math.floor(i / 3) % side, Math.floor(i / 3 / side)];
+        const isInside = x >= 40 && x < 64 && y >= 48 && y < 72;
+        return isInside === within && value !== data[i];
+      }).length;
+    expect(changed(false)).toBe(0);
+    expect(changed(true)).toBeGreaterThan(800);
+  });
+
   test("another checkpoint for one request", async () => {
     const { json } = await server.call("GET", "/sdapi/v1/sd-models");
     const titles = (json as { title: string }[]).map(({ title }) => title);

@@ -9,7 +9,8 @@ import { controlsOf, isUnbalanced, readUnits } from "./controlnet.ts";
 import { A1111Error } from "./errors.ts";
 import { type CommonFields, type ImageFields, MAX_CALL_PICTURES, type TextFields } from "./fields.ts";
 import { hiresOf } from "./hires.ts";
-import { type StartPictures, storeStart } from "./pictures.ts";
+import { inpaintOf } from "./mask.ts";
+import { type StartPicture, storeStart } from "./pictures.ts";
 import { networksNotFound, type ReadPrompt, readPrompt, stylesOf, withStyles } from "./prompt.ts";
 import { samplerOf } from "./sampler.ts";
 import { chosenModel, chosenVae, formatOf, type Settings, settingsFor } from "./settings.ts";
@@ -53,19 +54,20 @@ export async function planImage(
   context: ServerContext,
 ): Promise<Plan> {
   const draft = await draftOf(fields, stored, fields, caller, context);
-  const { images = [], mask } = draft.start ?? {};
   const strength = fields.denoising_strength ?? DEFAULT_STRENGTH;
-  const starts = images.map((image) => ({ image, strength, ...(mask === undefined ? {} : { mask }) }));
-  const remarks =
-    mask !== undefined && fields.inpaint_full_res === true ? ["inpaint_full_res: the whole picture was drawn."] : [];
-  return planOf(fields, { ...draft, remarks: [...draft.remarks, ...remarks] }, starts);
+  const starts = draft.starts.map(({ image, mask }) => ({
+    image,
+    strength,
+    ...(mask === undefined ? {} : { mask, inpaint: inpaintOf(fields) }),
+  }));
+  return planOf(fields, draft, starts);
 }
 
 interface Draft {
   model: ModelInfo;
   settings: Settings;
   size: { width: number; height: number };
-  start: StartPictures | undefined;
+  starts: StartPicture[];
   prompt: string;
   negativePrompt: string;
   one: GenerationRequestInput;
@@ -90,8 +92,8 @@ async function draftOf(
   const units = readUnits(fields);
   const chosen = chosenVae(settings, context);
   const sampler = samplerOf(fields);
-  const start = image && (await storeStart(image, size, caller, context));
-  const controls = await controlsOf(units, size, start?.images[0], context);
+  const starts = image ? await storeStart(image, size, caller, context) : [];
+  const controls = await controlsOf(units, starts[0]?.size ?? size, starts[0]?.image, context);
   const one: GenerationRequestInput = {
     // An empty prompt is one to A1111.
     prompt: read.text === "" ? " " : read.text,
@@ -117,7 +119,7 @@ async function draftOf(
     model,
     settings,
     size,
-    start,
+    starts,
     prompt,
     negativePrompt,
     one,
