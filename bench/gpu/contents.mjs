@@ -20,7 +20,15 @@ const OTHER_PACKAGES = /(linuxmusl|darwin|win32|freebsd|openbsd|android|arm|ia32
 const NETWORK_KINDS = ["controlnet", "text_encoder", "unet", "vae", "vae_tiny"];
 
 /** What benches read beside their own folder. */
-const BENCH_FILES = ["make-checkpoint.mjs", "sdxl-configs.mjs", "manifests", "torch-errors.py", "gpu"];
+const BENCH_FILES = [
+  "make-checkpoint.mjs",
+  "make-controlnet.mjs",
+  "random-weights.mjs",
+  "sdxl-configs.mjs",
+  "manifests",
+  "torch-errors.py",
+  "gpu",
+];
 
 /** Kiln's build and the production dependencies of the library, laid out as in the repository. */
 export async function gatherKiln(stage) {

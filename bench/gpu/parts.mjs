@@ -24,6 +24,7 @@ export const PARTS = {
   best: { seconds: 180, run: best },
   mixed: { seconds: 80, run: mixed },
   urgent: { seconds: 60, run: urgent },
+  control: { seconds: 90, run: control },
   autotune: { seconds: 420, run: autotune },
 };
 
@@ -145,6 +146,20 @@ async function best(bench) {
   const [batch] = [...new Set(lines.map((line) => line.batch))].sort((a, b) => rate(b) - rate(a));
   const engines = bench.settings.engines.filter((engine) => engine === "kiln" || engine === "compile");
   await inTurns(bench, engines, [{ batch, steps: bench.settings.steps[0] }], { repeats: 3 });
+}
+
+/** Kiln alone, one picture at a time: with a ControlNet beside without. */
+async function control(bench) {
+  const { settings } = bench;
+  const file = settings.tiny
+    ? join(settings.reference, "checkpoints/tiny-xl-controlnet-depth")
+    : `${settings.checkpoint}-controlnet.safetensors`;
+  if (!existsSync(file)) {
+    execFileSync(process.execPath, [sibling("../make-controlnet.mjs"), `${file}.partial`], { timeout: 120_000 });
+    execFileSync("mv", [`${file}.partial`, file]);
+  }
+  const alone = { batch: 1, steps: settings.steps[0] };
+  await inTurns(bench, ["kiln"], [alone, { ...alone, control: file }]);
 }
 
 /** torch.compile at its most thorough, which takes minutes to compile: Kiln beside it, one picture at a time. */

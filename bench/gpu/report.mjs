@@ -16,6 +16,7 @@ const PROFILE_ROWS = 15;
 export function reportOf(lines) {
   const runs = latestRuns(lines);
   const of = (part) => runs.get(part) ?? [];
+  const controlled = of("control").map((line) => (line.control ? { ...line, engine: "Kiln with a ControlNet" } : line));
   const sections = [
     machine(of("machine")),
     conformance(of("conformance"), of("torch-errors")),
@@ -23,7 +24,8 @@ export function reportOf(lines) {
     pictures("One picture, beside max-autotune", of("autotune")),
     rates("Pictures a second by batch", of("batches")),
     pictures("The best batch", of("best")),
-    memory(["single", "autotune", "batches", "best"].flatMap(of)),
+    pictures("One picture with a ControlNet", controlled),
+    memory([...["single", "autotune", "batches", "best"].flatMap(of), ...controlled]),
     start(["single", "autotune", "best"].flatMap(of)),
     urgent(of("urgent")),
     mixed(of("mixed")),

@@ -25,6 +25,14 @@ describe("the report", () => {
     );
   });
 
+  it("tells pictures with a ControlNet from those without", () => {
+    const drawnWith = { ...drawn("control", "kiln", 1, 4), control: "/weights/controlnet" };
+    const report = reportOf([begin("control"), drawn("control", "kiln", 1, 2), drawnWith]);
+    expect(report).toContain("| Kiln | 1 | 20 | 2.000 s |");
+    expect(report).toContain("| Kiln with a ControlNet | 1 | 20 | 4.000 s |");
+    expect(report).toContain("| 0.50 |");
+  });
+
   it("counts neither first pictures nor an earlier run of a part, and names what failed", () => {
     const lines = [
       begin("batches"),

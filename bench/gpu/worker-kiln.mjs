@@ -42,8 +42,11 @@ async function load({ checkpoint, rows, ...choice }) {
   return { backend: backend.name, seconds: (performance.now() - started) / 1000 };
 }
 
-/** So many pictures of one prompt in one call, from the prompt to pixels; the PNG of the first is timed apart. */
-async function picture({ size, steps, batch, guidance, seed = 1 }) {
+/**
+ * So many pictures of one prompt in one call, from the prompt to pixels; the PNG of the first is timed apart.
+ * `control` is a ControlNet's file, which looks at stripes.
+ */
+async function picture({ size, steps, batch, guidance, seed = 1, control }) {
   const stepEnds = [];
   let decoding;
   const started = performance.now();
@@ -52,13 +55,16 @@ async function picture({ size, steps, batch, guidance, seed = 1 }) {
     if (phase === "denoising" && index === 0) stepEnds.push(since());
     if (phase === "decoding") decoding ??= since();
   };
-  const pictures = await pipeline.generate(
-    { prompt: PROMPT, width: size, height: size, steps, guidanceScale: guidance, scheduler: "Euler", seed, count: batch },
-    { onProgress },
-  );
+  const request = { prompt: PROMPT, width: size, height: size, steps, guidanceScale: guidance, scheduler: "Euler" };
+  const controls = control === undefined ? {} : { controls: [{ model: control, image: stripes(size) }] };
+  const pictures = await pipeline.generate({ ...request, ...controls, seed, count: batch }, { onProgress });
   const seconds = since();
   const png = await pictures[0].encode("png");
   return { seconds, stepEnds, decode: seconds - decoding, png: since() - seconds, pngBytes: png.length };
+}
+
+function stripes(size) {
+  return { width: size, height: size, data: Uint8Array.from({ length: 3 * size * size }, (_, i) => i >> 2) };
 }
 
 /** Draws until told to stop, in lanes that begin the next picture as soon as one is done; `draw` makes the request of each. */
