@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { Keys } from "./auth/keys.ts";
 import { KeysMarker } from "./auth/keys-marker.ts";
 import { PictureLinks } from "./auth/picture-links.ts";
+import { requireQuota } from "./auth/quota.ts";
 import { RateLimiter } from "./auth/rate-limiter.ts";
 import { openContentPolicy } from "./content/policy.ts";
 import type { EngineSupervisor } from "./engine/supervisor.ts";
@@ -53,14 +54,9 @@ export async function makeContext(
     links,
     maxWaiting: settings.KILN_MAX_WAITING,
     checkContent: (request, caller) => policy.check(request, caller.contentCeiling),
-    async checkQuota(caller, count) {
+    async checkQuota(caller, work) {
       limiter.take(caller);
-      const quota = caller.quotaPicturesPerDay;
-      if (quota !== undefined && (await usage.picturesToday(caller.owner)) + count > quota) {
-        throw new ServiceError("quota_exceeded", `This key makes at most ${quota} pictures a day; go on tomorrow (UTC).`, {
-          retryAfter: 3600,
-        });
-      }
+      await requireQuota(caller, work, usage);
     },
     onAccepted(job) {
       metrics.requests.inc();

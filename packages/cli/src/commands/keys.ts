@@ -6,6 +6,7 @@ interface CreateOptions {
   readonly role?: "admin" | "user";
   readonly rate?: number;
   readonly quota?: number;
+  readonly workQuota?: number;
   readonly ceiling?: number;
   readonly json?: boolean;
 }
@@ -42,15 +43,21 @@ function createCommand(): Command {
     )
     .option("--rate <n>", "requests a minute", whole("--rate"))
     .option("--quota <n>", "pictures a day", whole("--quota"))
+    .option(
+      "--work-quota <n>",
+      "millions of pixels x steps a day; a picture of 1024 x 1024 in 30 steps has 31",
+      whole("--work-quota"),
+    )
     .option("--ceiling <n>", "how explicit adult content may be, 0 to 100", whole("--ceiling"))
     .option("--json", "as one JSON object")
-    .action(async (name: string, { role, rate, quota, ceiling, json }: CreateOptions) => {
+    .action(async (name: string, { role, rate, quota, workQuota, ceiling, json }: CreateOptions) => {
       await withKeys(async (keys) => {
         const { key, view } = await keys.create({
           name,
           role,
           ratePerMinute: rate,
           quotaPicturesPerDay: quota,
+          quotaMegapixelStepsPerDay: workQuota,
           contentCeiling: ceiling,
         });
         if (json) process.stdout.write(`${JSON.stringify({ ...view, key })}\n`);
@@ -96,10 +103,12 @@ async function withKeys(work: (keys: KeyAdmin) => Promise<void>): Promise<void> 
   }
 }
 
-function describe({ id, name, role, rate_per_minute, quota_pictures_per_day, content_ceiling, created_at }: KeyView): string {
+function describe({ id, name, role, created_at, ...key }: KeyView): string {
+  const { rate_per_minute, quota_pictures_per_day, quota_megapixel_steps_per_day, content_ceiling } = key;
   const limits = [
     rate_per_minute === null ? "" : `${rate_per_minute} requests a minute`,
     quota_pictures_per_day === null ? "" : `${quota_pictures_per_day} pictures a day`,
+    quota_megapixel_steps_per_day === null ? "" : `${quota_megapixel_steps_per_day} megapixel steps a day`,
     content_ceiling === null ? "" : `content up to ${content_ceiling}`,
   ].filter((limit) => limit !== "");
   return `${id}  ${role}  "${name}"  since ${created_at.slice(0, 10)}${limits.length === 0 ? "" : `  ${limits.join(", ")}`}`;

@@ -135,6 +135,22 @@ describe("with keys", () => {
     expect((await server.call("POST", "/v1/jobs", { prompt: "x" }, bearer(key))).status).toBe(202);
   });
 
+  test("a quota of steps x pixels counts the same way", async () => {
+    const { key } = (
+      await server.call("POST", "/v1/keys", { name: "one megapixel step", quota_megapixel_steps_per_day: 1 }, bearer(admin))
+    ).json as { key: string };
+    const work = { prompt: "x", width: 512, height: 512, steps: 3 }; // 0.79 millions
+    expect((await server.call("POST", "/v1/jobs", work, bearer(key))).status).toBe(202);
+    const { status, json, headers } = await server.call("POST", "/v1/jobs", work, bearer(key));
+    expect({ status, json }).toMatchObject({
+      status: 429,
+      json: { code: "quota_exceeded", detail: expect.stringContaining("1 million pixels x steps") },
+    });
+    expect(Number(headers.get("retry-after"))).toBeGreaterThan(0);
+    const small = { ...work, width: 64, height: 64 };
+    expect((await server.call("POST", "/v1/jobs", small, bearer(key))).status).toBe(202);
+  });
+
   test("a revoked key is wrong at once, and secrets are nowhere in the database", async () => {
     const made = (await server.call("POST", "/v1/keys", { name: "gone" }, bearer(admin))).json as { id: string; key: string };
     expect((await server.call("GET", "/v1/models", undefined, bearer(made.key))).status).toBe(200);

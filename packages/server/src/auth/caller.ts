@@ -5,6 +5,8 @@ export interface Caller {
   role: "admin" | "user";
   ratePerMinute: number | undefined;
   quotaPicturesPerDay: number | undefined;
+  /** Steps x pixels in millions. */
+  quotaMegapixelStepsPerDay?: number | undefined;
   contentCeiling: number | undefined;
 }
 

@@ -53,6 +53,7 @@ const viewSchema = z.object({
   role: z.enum(["admin", "user"]),
   rate_per_minute: z.number().nullable(),
   quota_pictures_per_day: z.number().nullable(),
+  quota_megapixel_steps_per_day: z.number().nullable(),
   content_ceiling: z.number().nullable(),
   created_at: z.string(),
 });
@@ -67,6 +68,7 @@ function overHttp(url: string, apiKey: string | undefined): KeyAdmin {
         role,
         rate_per_minute: options.ratePerMinute,
         quota_pictures_per_day: options.quotaPicturesPerDay,
+        quota_megapixel_steps_per_day: options.quotaMegapixelStepsPerDay,
         content_ceiling: options.contentCeiling,
       });
       const { key, ...view } = viewSchema.extend({ key: z.string() }).parse(made);

@@ -11,6 +11,7 @@ export interface KeyOptions {
   role?: "admin" | "user" | undefined;
   ratePerMinute?: number | undefined;
   quotaPicturesPerDay?: number | undefined;
+  quotaMegapixelStepsPerDay?: number | undefined;
   contentCeiling?: number | undefined;
 }
 
@@ -20,6 +21,7 @@ export interface KeyView {
   role: "admin" | "user";
   rate_per_minute: number | null;
   quota_pictures_per_day: number | null;
+  quota_megapixel_steps_per_day: number | null;
   content_ceiling: number | null;
   created_at: string;
 }
@@ -58,6 +60,7 @@ export class Keys {
       role: options.role ?? ("user" as const),
       rate_per_minute: options.ratePerMinute ?? null,
       quota_pictures_per_day: options.quotaPicturesPerDay ?? null,
+      quota_megapixel_steps_per_day: options.quotaMegapixelStepsPerDay ?? null,
       content_ceiling: options.contentCeiling ?? null,
     };
     this.#marker?.set(true);
@@ -102,6 +105,7 @@ export class Keys {
       role: view.role,
       ratePerMinute: view.rate_per_minute ?? undefined,
       quotaPicturesPerDay: view.quota_pictures_per_day ?? undefined,
+      quotaMegapixelStepsPerDay: view.quota_megapixel_steps_per_day ?? undefined,
       contentCeiling: view.content_ceiling ?? undefined,
     };
   }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { makeContentPolicy } from "./policy.ts";
-import { DEFAULT_RULES, loadRules } from "./rules.ts";
+import { DEFAULT_RULES, rulesSchema } from "./rules.ts";
 
 function refuses(prompt: string, ceiling = 0, request?: number, key?: number): boolean {
   try {

@@ -73,4 +73,9 @@ export const MIGRATIONS: Record<string, Migration> = {
       await sql`CREATE INDEX login_attempts_by_end ON kiln.login_attempts (until)`.execute(db);
     },
   },
+  "006-work-quota": {
+    async up(db: Kysely<unknown>): Promise<void> {
+      await sql`ALTER TABLE kiln.keys ADD COLUMN quota_megapixel_steps_per_day integer`.execute(db);
+    },
+  },
 };

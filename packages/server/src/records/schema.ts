@@ -87,6 +87,7 @@ export interface KeysTable {
   role: "admin" | "user";
   rate_per_minute: number | null;
   quota_pictures_per_day: number | null;
+  quota_megapixel_steps_per_day: number | null;
   content_ceiling: number | null;
   created_at: Generated<Date>;
   revoked_at: Date | null;

@@ -9,6 +9,13 @@ export interface UsageDay {
   megapixel_steps: number;
 }
 
+/** How much drawing there is in something. */
+export interface Work {
+  pictures: number;
+  /** Steps x pixels in millions, over all pictures. */
+  megapixelSteps: number;
+}
+
 /** Who made how much, by day (UTC). */
 export class Usage {
   readonly #db: Kysely<RecordsSchema>;
@@ -23,21 +30,29 @@ export class Usage {
     return await query.execute();
   }
 
-  /** Pictures of today, made and still to be made: what a daily quota counts. */
-  async picturesToday(owner: string): Promise<number> {
+  /** What was made today and what is still to be made: what daily quotas count. */
+  async today(owner: string): Promise<Work> {
     const day = new Date().toISOString().slice(0, 10);
     const made = await this.#db
       .selectFrom("usage")
-      .select("pictures")
+      .select(["pictures", "megapixel_steps"])
       .where("owner", "=", owner)
       .where("day", "=", day)
       .executeTakeFirst();
     const coming = await this.#db
       .selectFrom("jobs")
-      .select(sql<number>`coalesce(sum((request->>'n')::int), 0)::int`.as("pictures"))
+      .select([
+        sql<number>`coalesce(sum((request->>'n')::int), 0)::int`.as("pictures"),
+        sql<number>`coalesce(sum(
+          (request->>'n')::int * (request->>'steps')::int * (request->>'width')::float8 * (request->>'height')::float8 / 1e6
+        ), 0)::float8`.as("megapixel_steps"),
+      ])
       .where("owner", "=", owner)
       .where("status", "in", ["queued", "running"])
       .executeTakeFirst();
-    return (made?.pictures ?? 0) + (coming?.pictures ?? 0);
+    return {
+      pictures: (made?.pictures ?? 0) + (coming?.pictures ?? 0),
+      megapixelSteps: (made?.megapixel_steps ?? 0) + (coming?.megapixel_steps ?? 0),
+    };
   }
 }

@@ -3,12 +3,18 @@ import { messageOf, ServiceError } from "../../errors.ts";
 import { type Route, route } from "../route.ts";
 import { idParams } from "./schemas.ts";
 
+/** Above any real one, and within the column's 32 bits. */
+const MAX_QUOTA = 1_000_000_000;
+/** As KILN_RATE_LIMIT's; no listener takes more. */
+const MAX_RATE = 1_000_000;
+
 const keySchema = z.object({
   id: z.string(),
   name: z.string(),
   role: z.enum(["admin", "user"]),
   rate_per_minute: z.int().nullable(),
   quota_pictures_per_day: z.int().nullable(),
+  quota_megapixel_steps_per_day: z.int().nullable().meta({ description: "Steps x pixels in millions" }),
   content_ceiling: z.int().nullable(),
   created_at: z.iso.datetime(),
 });
@@ -108,8 +114,9 @@ export const systemRoutes: Route[] = [
     body: z.object({
       name: z.string().min(1).max(100),
       role: z.enum(["admin", "user"]).default("user"),
-      rate_per_minute: z.int().min(1).max(1_000_000).optional(),
-      quota_pictures_per_day: z.int().min(1).max(1_000_000_000).optional(),
+      rate_per_minute: z.int().min(1).max(MAX_RATE).optional(),
+      quota_pictures_per_day: z.int().min(1).max(MAX_QUOTA).optional(),
+      quota_megapixel_steps_per_day: z.int().min(1).max(MAX_QUOTA).optional(),
       content_ceiling: z.int().min(0).max(100).optional(),
     }),
     answers: { 201: { description: "The key", schema: keySchema.extend({ key: z.string() }) } },
@@ -125,6 +132,7 @@ export const systemRoutes: Route[] = [
         role: body.role,
         ratePerMinute: body.rate_per_minute,
         quotaPicturesPerDay: body.quota_pictures_per_day,
+        quotaMegapixelStepsPerDay: body.quota_megapixel_steps_per_day,
         contentCeiling: body.content_ceiling,
       });
       reply.code(201);
