@@ -36,17 +36,20 @@ async function readParts(request: FastifyRequest): Promise<ImageForm> {
   const fields: Record<string, unknown> = {};
   const images: Buffer[] = [];
   let mask: Buffer | undefined;
-  let further = false;
+  let further = 0;
   for await (const part of request.parts()) {
     if (part.type === "field") fields[part.fieldname] = readField(part.fieldname, part.value);
     else if (part.fieldname === "mask" && !mask) mask = await part.toBuffer();
     else if (/^image(?:\[\d*\])?$/.test(part.fieldname) && images.length === 0) images.push(await part.toBuffer());
     else {
-      further ||= part.fieldname.startsWith("image");
+      if (part.fieldname.startsWith("image")) further++;
       part.file.resume();
     }
   }
-  if (further) throw new ServiceError("invalid_request", "image: one picture is edited at a time; send one.", { field: "image" });
+  if (further > 0) {
+    const message = `image: ${images.length + further} pictures were sent, and the limit is 1: SDXL edits one picture and takes no others beside it.`;
+    throw new ServiceError("invalid_request", message, { field: "image" });
+  }
   return { fields, image: images[0], mask };
 }
 

@@ -96,7 +96,8 @@ export function toNative(
     ...(pictures ? { width: pictures.width, height: pictures.height } : sizeOf(fields.size)),
     ...(steps === undefined ? {} : { steps }),
     ...(pictures ? { image: pictures.image, strength: strengthFor(fields, pictures) } : {}),
-    ...(pictures?.mask === undefined ? {} : { mask: pictures.mask }),
+    // What is not masked comes back to the pixel, as OpenAI's clients expect.
+    ...(pictures?.mask === undefined ? {} : { mask: pictures.mask, inpaint: {} }),
     ...(fields.user === null || fields.user === undefined ? {} : { user: fields.user }),
     output: { format, ...qualityOf(fields, format) },
     preview: fields.stream === true && (fields.partial_images ?? 0) > 0,

@@ -71,7 +71,13 @@ function send(raw: ServerResponse, type: string, data: object): void {
   if (!raw.destroyed) raw.write(`event: ${type}\ndata: ${JSON.stringify({ type, ...data })}\n\n`);
 }
 
-/** Sends at most as many previews as were asked for, spread over the steps, in the format and size of the picture. */
+/** What a picture has shown of itself. */
+interface Shown {
+  sent: number;
+  sending: Promise<void> | undefined;
+}
+
+/** Sends of each picture at most as many previews as were asked for, spread over the steps, in the format and size of the picture. */
 class PartialPictures {
   readonly #kind: StreamKind;
   readonly #jobs: readonly JobView[];
@@ -79,8 +85,8 @@ class PartialPictures {
   readonly #context: ServerContext;
   readonly #raw: ServerResponse;
   readonly #wanted: number;
-  #sent = 0;
-  #sending: Promise<void> | undefined;
+  /** By job and place in it. */
+  readonly #shown = new Map<string, Shown>();
 
   constructor(kind: StreamKind, jobs: readonly JobView[], fields: CommonFields, context: ServerContext, raw: ServerResponse) {
     this.#kind = kind;
@@ -92,24 +98,27 @@ class PartialPictures {
   }
 
   note(event: BusEvent): void {
-    if (event.type !== "preview" || this.#sending || this.#sent >= this.#wanted) return;
+    if (event.type !== "preview") return;
     const job = this.#jobs.find(({ id }) => id === event.job);
-    if (!job || this.#raw.writableLength > SLOW_READER_BYTES) return;
+    const key = `${event.job} ${event.index}`;
+    const shown = this.#shown.get(key) ?? { sent: 0, sending: undefined };
+    if (!job || shown.sending || shown.sent >= this.#wanted || this.#raw.writableLength > SLOW_READER_BYTES) return;
     const percent = this.#context.jobs.progressOf(event.job)?.percent ?? 0;
-    if (percent < (100 * this.#sent) / this.#wanted) return;
-    this.#sending = this.#show(job, event.image)
+    if (percent < (100 * shown.sent) / this.#wanted) return;
+    this.#shown.set(key, shown);
+    shown.sending = this.#show(job, event.image, shown)
       // A partial picture that fails is none; the finished one still comes.
       .catch((error: unknown) => this.#context.log.debug({ reason: messageOf(error) }, "no partial picture"))
       .finally(() => {
-        this.#sending = undefined;
+        shown.sending = undefined;
       });
   }
 
   async settled(): Promise<void> {
-    await this.#sending;
+    await Promise.all([...this.#shown.values()].map(({ sending }) => sending));
   }
 
-  async #show({ request }: JobView, dataUrl: string): Promise<void> {
+  async #show({ request }: JobView, dataUrl: string, shown: Shown): Promise<void> {
     const { width, height, output } = request;
     const preview = Buffer.from(dataUrl.slice(dataUrl.indexOf(",") + 1), "base64");
     const bytes = await sharp(preview)
@@ -119,9 +128,9 @@ class PartialPictures {
     send(this.#raw, `${this.#kind}.partial_image`, {
       b64_json: bytes.toString("base64"),
       created_at: Math.floor(Date.now() / 1000),
-      partial_image_index: this.#sent,
+      partial_image_index: shown.sent,
       ...factsOf(this.#fields, { output }, { width, height }),
     });
-    this.#sent++;
+    shown.sent++;
   }
 }
