@@ -207,6 +207,33 @@ test("the OpenAPI document is whole: every reference and every operation's answe
   expect(JSON.stringify(document.paths["/v1/jobs"])).toContain("guidance_scale");
 });
 
+test("a job's events come as Server-Sent Events, and a reader who knows the end is not told again", async () => {
+  const { id } = await create({ prompt: "streamed", ...SMALL, steps: 60 });
+  const events = async (headers: Record<string, string> = {}) => {
+    const answer = await fetch(`${server.url}/v1/jobs/${id}/events`, { headers });
+    const blocks = (await answer.text()).split("\n\n").filter((block) => block.startsWith("event: "));
+    const field = (block: string, name: string) => new RegExp(`^${name}: (.*)$`, "m").exec(block)?.[1];
+    return {
+      status: answer.status,
+      type: answer.headers.get("content-type"),
+      seen: blocks.map((block) => ({
+        event: field(block, "event"),
+        id: field(block, "id"),
+        data: JSON.parse(field(block, "data") ?? "null") as Record<string, unknown>,
+      })),
+    };
+  };
+  const { status, type, seen } = await events();
+  expect({ status, type }).toEqual({ status: 200, type: "text/event-stream" });
+  expect(seen[0]).toMatchObject({ event: "job", data: { id } });
+  expect(seen.find(({ event }) => event === "progress")?.data).toMatchObject({ job_id: id, total_steps: 60 });
+  const last = seen.at(-1);
+  expect(last).toMatchObject({ event: "job", id: expect.any(String), data: { id, status: "completed" } });
+  expect(await events({ "last-event-id": last?.id ?? "" })).toMatchObject({ status: 204, seen: [] });
+  const again = await events({ "last-event-id": seen[0]?.id ?? "" });
+  expect(again.seen).toMatchObject([{ event: "job", id: last?.id, data: { status: "completed" } }]);
+});
+
 test("the WebSocket sends the same messages", async () => {
   const { WebSocket } = createRequire(import.meta.url)("ws") as typeof import("ws");
   const socket = new WebSocket(`${server.url.replace("http", "ws")}/v1/events`);

@@ -1,10 +1,13 @@
 import type {} from "@fastify/websocket";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { Caller } from "../../auth/caller.ts";
+import { messageOf } from "../../errors.ts";
 import type { BusEvent } from "../../events/bus.ts";
-import { isFinished } from "../../jobs/job-view.ts";
+import { isFinished, type JobView } from "../../jobs/job-view.ts";
 import type { ServerContext } from "../dialect.ts";
+import { EventStream } from "../event-stream.ts";
 import { type Route, route } from "../route.ts";
+import { JobFeed } from "./job-feed.ts";
 import { idParams } from "./schemas.ts";
 
 const HEARTBEAT_MILLISECONDS = 15_000;
@@ -13,18 +16,23 @@ const SLOW_READER_BYTES = 512 * 1024;
 /** And one that is this far behind is gone. */
 const LOST_READER_BYTES = 8 * 1024 * 1024;
 
-export interface StreamMessage {
+interface StreamMessage {
   event: "job" | "progress" | "preview";
   data: unknown;
 }
 
 /** What callers see of an event on the bus; undefined for what is none of theirs. */
-export async function messageFor(event: BusEvent, caller: Caller, context: ServerContext): Promise<StreamMessage | undefined> {
+async function messageFor(event: BusEvent, caller: Caller, context: ServerContext): Promise<StreamMessage | undefined> {
   if (!("owner" in event) || (caller.role !== "admin" && event.owner !== caller.owner)) return undefined;
   if (event.type === "progress") return { event: "progress", data: { job_id: event.job, ...event.progress } };
   if (event.type === "preview") return { event: "preview", data: { job_id: event.job, index: event.index, image: event.image } };
   const job = await context.jobs.get(event.job, caller).catch(() => undefined);
   return job && { event: "job", data: job };
+}
+
+/** The name of a job's state for readers that come back. */
+function stateId({ id, status, attempts }: JobView): string {
+  return `${id}.${status}.${attempts}`;
 }
 
 async function streamJob(
@@ -34,75 +42,44 @@ async function streamJob(
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
-  const pending: BusEvent[] = [];
-  let wake = () => {};
-  const stop = context.bus.subscribe((event) => {
-    if (!("owner" in event) || event.job !== id) return;
-    pending.push(event);
-    wake();
-  });
+  // Before the look at the record, so that nothing falls between the two.
+  const feed = new JobFeed(id, context.bus);
   try {
-    const first = await context.jobs.get(id, caller);
-    reply.hijack();
-    const { raw } = reply;
-    raw.writeHead(200, {
-      ...plainHeaders(reply),
-      "content-type": "text/event-stream",
-      "cache-control": "no-cache, no-transform",
-      "x-accel-buffering": "no",
-    });
-    const write = (message: StreamMessage) => raw.write(`event: ${message.event}\ndata: ${JSON.stringify(message.data)}\n\n`);
-    const beat = setInterval(() => raw.write(": still here\n\n"), HEARTBEAT_MILLISECONDS);
-    request.raw.on("close", () => wake());
-    raw.on("error", () => {});
-    write({ event: "job", data: first });
-    let ended = isFinished(first.status);
-    while (!ended && !raw.destroyed && !request.raw.destroyed) {
-      const event = pending.shift();
-      if (!event) {
-        // News from other processes can be lost; the record is asked now and then.
-        await new Promise<void>((resolve) => {
-          const timer = setTimeout(resolve, 2000);
-          wake = () => {
-            clearTimeout(timer);
-            resolve();
-          };
-        });
-        if (pending.length > 0) continue;
-        const now = await context.jobs.get(id, caller);
-        if (isFinished(now.status)) {
-          write({ event: "job", data: now });
-          ended = true;
-        }
-        continue;
-      }
-      if (raw.writableLength > LOST_READER_BYTES) break;
-      if (event.type === "preview" && raw.writableLength > SLOW_READER_BYTES) continue;
-      const message = await messageFor(event, caller, context);
-      if (!message) continue;
-      write(message);
-      ended = message.event === "job" && isStatusFinal(message.data);
+    const job = await context.jobs.get(id, caller);
+    // A browser comes back whenever a stream ends; this answer tells it that there is nothing more to come for.
+    if (isFinished(job.status) && request.headers["last-event-id"] === stateId(job)) return await reply.code(204).send();
+    const stream = new EventStream(reply);
+    stream.onClose(() => feed.wake());
+    try {
+      await tell(stream, feed, job, caller, context);
+    } catch (error) {
+      request.log.warn({ reason: messageOf(error) }, "a stream of events ends early");
+    } finally {
+      stream.end();
     }
-    clearInterval(beat);
-    raw.end();
+    return reply;
   } finally {
-    stop();
+    feed.stop();
   }
-  return reply;
 }
 
-function isStatusFinal(data: unknown): boolean {
-  return (
-    typeof data === "object" &&
-    data !== null &&
-    "status" in data &&
-    ["completed", "failed", "cancelled"].includes(String(data.status))
-  );
-}
-
-/** Headers that hooks have set, which a hijacked answer does not send by itself. */
-function plainHeaders(reply: FastifyReply): Record<string, string> {
-  return Object.fromEntries(Object.entries(reply.getHeaders()).map(([name, value]) => [name, String(value)]));
+/** Sends what happens to a job until it has ended or its reader has gone. Raises when the records do not answer. */
+async function tell(stream: EventStream, feed: JobFeed, first: JobView, caller: Caller, context: ServerContext): Promise<void> {
+  stream.send("job", first, stateId(first));
+  let ended = isFinished(first.status);
+  while (!ended && !stream.isClosed && stream.backlogBytes <= LOST_READER_BYTES) {
+    const event = await feed.next();
+    if (event?.type === "progress" || event?.type === "preview") {
+      const message = await messageFor(event, caller, context);
+      if (message && (event.type !== "preview" || stream.backlogBytes <= SLOW_READER_BYTES))
+        stream.send(message.event, message.data);
+      continue;
+    }
+    // News from other processes can be lost, so the record is asked now and then too.
+    const job = await context.jobs.get(first.id, caller);
+    ended = isFinished(job.status);
+    if (event || ended) stream.send("job", job, stateId(job));
+  }
 }
 
 export const eventRoutes: Route[] = [
@@ -112,7 +89,10 @@ export const eventRoutes: Route[] = [
     summary: "A job's states, progress and previews as Server-Sent Events, until it ends",
     tag: "jobs",
     params: idParams,
-    answers: { 200: { description: "Events job, progress and preview", contentType: "text/event-stream" } },
+    answers: {
+      200: { description: "Events job, progress and preview", contentType: "text/event-stream" },
+      204: { description: "The job has ended, and Last-Event-ID says that its reader knows" },
+    },
     handle: async ({ params, caller, context, request, reply }) => await streamJob(params.id, caller, context, request, reply),
   }),
 ];

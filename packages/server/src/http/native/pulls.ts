@@ -2,10 +2,10 @@ import { z } from "zod";
 import { ServiceError } from "../../errors.ts";
 import { isOpen, PULL_STATUSES, type PullView } from "../../models/pull/pulls.ts";
 import type { ServerContext } from "../dialect.ts";
+import { EventStream } from "../event-stream.ts";
 import { type Route, type RouteInput, route } from "../route.ts";
 import { idParams } from "./schemas.ts";
 
-const HEARTBEAT_MILLISECONDS = 15_000;
 /** A reader that is this far behind is gone: an event has half a kilobyte. */
 const LOST_READER_BYTES = 1024 * 1024;
 
@@ -29,34 +29,23 @@ const PULL = { description: "The download", schema: pullSchema };
 
 type Input = RouteInput<{ id: string }, unknown, unknown>;
 
-async function streamPull({ params, context, request, reply }: Input) {
+async function streamPull({ params, context, reply }: Input) {
   const pulls = pullsOf(context);
   const first = pulls.get(params.id);
-  reply.hijack();
-  const { raw } = reply;
-  raw.writeHead(200, {
-    ...Object.fromEntries(Object.entries(reply.getHeaders()).map(([name, value]) => [name, String(value)])),
-    "content-type": "text/event-stream",
-    "cache-control": "no-cache, no-transform",
-    "x-accel-buffering": "no",
-  });
-  raw.on("error", () => {});
+  const stream = new EventStream(reply);
   await new Promise<void>((resolve) => {
-    const write = (view: PullView) => {
-      if (raw.writableLength > LOST_READER_BYTES) return resolve();
-      raw.write(`event: pull\ndata: ${JSON.stringify(view)}\n\n`);
-      if (!isOpen(view)) resolve();
+    const tell = (view: PullView) => {
+      stream.send("pull", view);
+      if (!isOpen(view) || stream.backlogBytes > LOST_READER_BYTES) resolve();
     };
-    const stop = pulls.follow(params.id, write);
-    const beat = setInterval(() => raw.write(": still here\n\n"), HEARTBEAT_MILLISECONDS);
-    request.raw.on("close", resolve);
-    raw.on("close", () => {
-      clearInterval(beat);
+    const stop = pulls.follow(params.id, tell);
+    stream.onClose(() => {
       stop();
+      resolve();
     });
-    write(first);
+    tell(first);
   });
-  raw.end();
+  stream.end();
   return reply;
 }
 
