@@ -19,6 +19,7 @@ const MAX_TRIES = 2;
 const HALF_MILLISECONDS = 60_000;
 /** Unfinished jobs of an earlier process that are looked after again. */
 const MAX_RESUMED = 10_000;
+const EXPIRE_AT_ONCE = 200;
 /** Native jobs whose record is remembered, so that news of them finds it. */
 const MAX_KNOWN = 10_000;
 
@@ -130,13 +131,7 @@ export class ViewJobs {
     const updated = await this.#write(job.id, { ...change, words });
     const news = job.data.parts?.rear.job;
     if (news) this.#context.bus.publish({ type: "job", job: news, owner: job.owner });
-    // What is a favourite here stays when old pictures are removed.
-    if (change.favorite !== undefined) {
-      for (const view of VIEWS) {
-        const native = job.data.parts?.[view].job;
-        if (native) await this.#context.jobs.update(native, { favorite: change.favorite }, asOwner(job.owner)).catch(() => {});
-      }
-    }
+    if (change.favorite !== undefined) await this.#mark(updated);
     return updated;
   }
 
@@ -149,6 +144,13 @@ export class ViewJobs {
     for (const view of VIEWS) if (parts) await jobs.remove(parts[view].job, asOwner(job.owner)).catch(() => {});
     await this.#discard(recipe);
     await this.#forget(original.key);
+  }
+
+  /** Removes jobs that were accepted before a moment and have ended, without the favourites. */
+  async expire(before: Date): Promise<void> {
+    const where = { open: false, favorite: false };
+    for (const found of await this.#context.documents.find(JOBS, { where, to: before, limit: EXPIRE_AT_ONCE }))
+      await this.remove(viewJobOf(found));
   }
 
   /** What a job still drew while it was removed goes after it. */
@@ -211,6 +213,7 @@ export class ViewJobs {
     const parts = await this.#submitBoth(job.id, recipe, owner);
     const opened = await this.#write(job.id, { ...found, recipe, parts, open: true, status: "queued", error: null });
     await this.#discard(earlier);
+    if (opened.data.favorite) await this.#mark(opened);
     // The new pictures have the same names: the earlier jobs must not take them along when they are tidied away.
     for (const view of VIEWS) if (drawn) await jobs.remove(drawn[view].job, owner, true).catch(() => {});
     return await this.#refresh(opened);
@@ -250,7 +253,10 @@ export class ViewJobs {
     const change = { parts: next, open, status, error: open ? null : error };
     const { data } = job;
     const same = data.status === status && data.open === open && JSON.stringify(data.parts) === JSON.stringify(next);
-    return same ? job : await this.#write(job.id, change);
+    if (same) return job;
+    const written = await this.#write(job.id, change);
+    if (written.data.favorite && open) await this.#mark(written);
+    return written;
   }
 
   /** A process that ended while it accepted a job leaves a record without views; its client has had no answer. */
@@ -276,6 +282,12 @@ export class ViewJobs {
     const [rear = "", side = ""] = submitted;
     const part = { tries: 1, done: false };
     return { rear: { job: rear, ...part }, side: { job: side, ...part } };
+  }
+
+  /** What is a favourite here stays when old pictures are removed. */
+  async #mark({ owner, data: { parts, favorite } }: ViewJob): Promise<void> {
+    for (const view of VIEWS)
+      if (parts) await this.#context.jobs.update(parts[view].job, { favorite }, asOwner(owner)).catch(() => {});
   }
 
   /** @param failed the native job that is tried again */

@@ -9,6 +9,8 @@ import { openSocket } from "../../testing/open-socket.ts";
 import { startTestServer, type TestServer } from "../../testing/start-test-server.ts";
 import { bytesAt, Client, formOf, type Job, type Page, PHOTO, register, SKELETON } from "../../testing/views-client.ts";
 
+import { ViewJobs } from "./view-jobs.ts";
+
 describe("with the test engine", () => {
   let server: TestServer;
   let anna: Client;
@@ -192,6 +194,25 @@ describe("with the test engine", () => {
     while ((await server.context.queueCounts()).running + (await server.context.queueCounts()).waiting > 0) await sleep(20);
     await expect.poll(left).toEqual([]);
     expect(await photosKept()).toEqual(before);
+  });
+
+  test("old jobs go with their photos and pictures, favourites stay, also those that were drawn anew", async () => {
+    const [old, kept] = [await anna.create({ message: "old" }), await anna.create({ message: "kept" })];
+    for (const { id } of [old, kept]) await anna.ended(id);
+    await anna.send("POST", `/api/jobs/${kept.id}/favorite/`);
+    await server.call("POST", "/v1/views/process", { jobs: [kept.id] });
+    const url = (await anna.ended(kept.id)).simulation1_url;
+    const { json } = await server.call("GET", "/v1/jobs?limit=2&search=kept");
+    expect(json).toMatchObject({ jobs: [{ favorite: true }, { favorite: true }] });
+
+    const viewJobs = new ViewJobs(server.context);
+    await viewJobs.expire(new Date(Date.now() - 60_000));
+    expect((await anna.send("GET", `/api/jobs/${old.id}/`)).status).toBe(200);
+    await viewJobs.expire(new Date(Date.now() + 1000));
+    expect((await anna.send("GET", `/api/jobs/${old.id}/`)).status).toBe(404);
+    expect((await fetch(old.original_image_url)).status).toBe(404);
+    expect(await anna.get(kept.id)).toMatchObject({ status: "completed", is_favorite: true });
+    for (const address of [url, kept.original_image_url]) expect((await bytesAt(address)).length).toBeGreaterThan(100);
   });
 
   test("an admin has jobs of any user processed: what has ended is drawn anew, from what it says now", async () => {
