@@ -24,8 +24,11 @@ large = api.txt2img(
     hr_upscaler=webuiapi.HiResUpscaler.Latent,
     hr_second_pass_steps=2,
     denoising_strength=0.6,
+    hr_prompt="a red fox with whiskers",
+    hr_sampler_name="DPM++ 2M",
     **SMALL,
 )
+assert "Hires prompt: a red fox with whiskers" in large.info["infotexts"][0], large.info
 assert large.image.size == (128, 128), large.image.size
 
 changed = api.img2img(images=[result.image], prompt="a blue bird", denoising_strength=0.8, **SMALL)
@@ -33,6 +36,23 @@ assert changed.image.size == (64, 64)
 mask = Image.new("RGB", (64, 64), "white")
 inpainted = api.img2img(images=[result.image], mask_image=mask, prompt="x", inpainting_fill=1, **SMALL)
 assert inpainted.image.size == (64, 64)
+varied = api.txt2img(prompt="a red fox", subseed=9, subseed_strength=0.3, batch_size=2, **SMALL)
+assert varied.info["all_seeds"] == [5, 5] and varied.info["all_subseeds"] == [9, 10], varied.info
+half = Image.new("L", (96, 96), 0)
+half.paste(255, (48, 48, 80, 72))
+around = Image.new("RGB", (96, 96), (10, 200, 30))
+for whole_picture in (False, True):
+    part = api.img2img(
+        images=[around],
+        mask_image=half,
+        prompt="x",
+        mask_blur=2,
+        inpaint_full_res=not whole_picture,
+        inpaint_full_res_padding=8,
+        **SMALL,
+    )
+    assert part.image.size == ((64, 64) if whole_picture else (96, 96)), part.image.size
+    assert part.image.getpixel((4, 4)) == (10, 200, 30), part.image.getpixel((4, 4))
 
 assert api.controlnet_version() >= 2
 assert "none" in api.controlnet_module_list()
