@@ -93,6 +93,30 @@ test("history: search, favourites, pages, and removal with the pictures", async 
   expect((await fetch(server.url + chosen?.images[0]?.url)).status).toBe(404);
 });
 
+test("jobs are filtered by time, model and face", async () => {
+  const { id } = await finished((await create({ prompt: "filtered", ...SMALL })).id);
+  const found = async (query: string) => {
+    const { status, json } = await server.call("GET", `/v1/jobs?search=filtered&${query}`);
+    return status === 200 ? (json as { jobs: JobView[] }).jobs.map((job) => job.id) : status;
+  };
+  const soon = new Date(Date.now() + 3_600_000).toISOString();
+  for (const query of ["model=kiln-test", "dialect=native", "from=2020-01-01", `from=2020-01-01T00:00:00&to=${soon}`])
+    expect([query, await found(query)]).toEqual([query, [id]]);
+  for (const query of ["model=other", "dialect=depth", "to=2020-01-01", `from=${soon}`])
+    expect([query, await found(query)]).toEqual([query, []]);
+  for (const query of ["from=yesterday", "to=2020-13-01", "status=done", "limit=0", "limit=201", "favorite=perhaps"])
+    expect([query, await found(query)]).toEqual([query, 422]);
+});
+
+test("workload units count LoRAs and ControlNets", async () => {
+  const units = async (query: string) =>
+    ((await server.call("GET", `/v1/workload?width=1024&height=1024&steps=30&${query}`)).json as { workload: number }).workload;
+  expect(await units("guidance_scale=1")).toBe(100);
+  expect(await units("guidance_scale=7.5")).toBe(200);
+  expect(await units("guidance_scale=1&controls=1&loras=5")).toBe(160);
+  expect((await server.call("GET", "/v1/workload?controls=-1")).status).toBe(422);
+});
+
 test("an upload is looked at and can be referred to; what is no picture is refused", async () => {
   const png = await sharp({ create: { width: 40, height: 30, channels: 3, background: "red" } })
     .png()

@@ -1,13 +1,18 @@
 import type { CompleteRequest } from "./request.ts";
 
+/** How many of something there are is all that counts. */
+interface Several {
+  readonly length: number;
+}
+
 /**
  * Workload units of a request: 100 for one 1024² picture of 30 steps without guidance, LoRA or ControlNet.
  * Attention makes pixels cost a little more than their number, each guided step runs the UNet twice, a ControlNet is
  * about half a UNet, and LoRAs cost their merge. docs/workload.md repeats the formula.
  */
 export function workloadOf(
-  request: Pick<CompleteRequest, "width" | "height" | "steps" | "guidance_scale" | "n" | "loras" | "controls"> &
-    Partial<CompleteRequest>,
+  request: Pick<CompleteRequest, "width" | "height" | "steps" | "guidance_scale" | "n"> &
+    Partial<Omit<CompleteRequest, "loras" | "controls">> & { loras: Several; controls: Several },
 ): number {
   const pixels = (request.width * request.height) / 1024 ** 2;
   const guidance = request.guidance_scale > 1 ? 2 : 1;

@@ -30,6 +30,7 @@ export interface JobFilter {
   status?: JobStatus | undefined;
   search?: string | undefined;
   favorite?: boolean | undefined;
+  model?: string | undefined;
   dialect?: string | undefined;
   from?: Date | undefined;
   to?: Date | undefined;
@@ -139,13 +140,16 @@ export class JobStore {
     if (filter.owner !== undefined) query = query.where("owner", "=", filter.owner);
     if (filter.status) query = query.where("status", "=", filter.status);
     if (filter.favorite !== undefined) query = query.where("favorite", "=", filter.favorite);
+    if (filter.model) query = query.where("model", "=", filter.model);
     if (filter.dialect) query = query.where("dialect", "=", filter.dialect);
     if (filter.from) query = query.where("created_at", ">=", filter.from);
     if (filter.to) query = query.where("created_at", "<", filter.to);
     if (filter.search) query = query.where("words", "like", `%${filter.search.toLowerCase().replace(/[\\%_]/g, "\\$&")}%`);
     if (filter.before) {
       const { createdAt, id } = filter.before;
-      query = query.where(sql<boolean>`(date_trunc('milliseconds', created_at), id) < (${createdAt}, ${id})`);
+      // A cursor has milliseconds and the record has more; it is asked, unless it has been removed meanwhile.
+      const time = sql`coalesce((SELECT created_at FROM kiln.jobs WHERE id = ${id}), ${createdAt})`;
+      query = query.where(sql<boolean>`(created_at, id) < (${time}, ${id})`);
     }
     return await query.execute();
   }

@@ -27,7 +27,9 @@ export class Usage {
   async days(owner: string | undefined, from: string, limit = 1000): Promise<UsageDay[]> {
     let query = this.#db.selectFrom("usage").selectAll().where("day", ">=", from).orderBy("day", "desc").limit(limit);
     if (owner !== undefined) query = query.where("owner", "=", owner);
-    return await query.execute();
+    const days = await query.execute();
+    // Sums of fractions end in digits that mean nothing.
+    return days.map((day) => ({ ...day, megapixel_steps: Math.round(day.megapixel_steps * 1000) / 1000 }));
   }
 
   /** What was made today and what is still to be made: what daily quotas count. */

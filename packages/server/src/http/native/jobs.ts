@@ -5,7 +5,7 @@ import { generationRequestSchema } from "../../jobs/request.ts";
 import { JOB_STATUSES } from "../../records/schema.ts";
 import { type Route, route } from "../route.ts";
 import { sendImage } from "../send-image.ts";
-import { idParams, jobSchema, queryFlag } from "./schemas.ts";
+import { idParams, jobSchema, queryFlag, queryTime } from "./schemas.ts";
 
 const DEFAULT_PAGE = 50;
 
@@ -71,6 +71,10 @@ export const jobRoutes: Route[] = [
       status: z.enum(JOB_STATUSES).optional(),
       search: z.string().max(200).optional(),
       favorite: queryFlag.optional(),
+      model: z.string().max(200).optional(),
+      dialect: z.string().max(50).optional().meta({ description: "The face that the job came through" }),
+      from: queryTime.optional().meta({ description: "Created then or later" }),
+      to: queryTime.optional().meta({ description: "Created before" }),
       before: z.string().max(200).optional(),
       limit: z.coerce.number().int().min(1).max(MAX_LIST).default(DEFAULT_PAGE),
     }),

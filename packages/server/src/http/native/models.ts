@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { ServiceError } from "../../errors.ts";
 import { completeRequest } from "../../jobs/complete.ts";
+import { MAX_CONTROLS, MAX_LORAS } from "../../jobs/limits.ts";
 import { parseOrRefuse } from "../../jobs/parse.ts";
 import { applyPreset } from "../../jobs/preset.ts";
 import { generationRequestSchema } from "../../jobs/request.ts";
@@ -178,12 +179,21 @@ export const modelRoutes: Route[] = [
       steps: z.coerce.number().int().optional(),
       guidance_scale: z.coerce.number().optional(),
       n: z.coerce.number().int().optional(),
+      loras: z.coerce.number().int().min(0).max(MAX_LORAS).optional().meta({ description: "How many" }),
+      controls: z.coerce.number().int().min(0).max(MAX_CONTROLS).optional().meta({ description: "How many ControlNets" }),
     }),
     answers: { 200: { description: "The units", schema: z.object({ workload: z.number() }) } },
-    async handle({ query, context }) {
+    async handle({ query: { loras, controls, ...query }, context }) {
       const { presets } = context.presets;
       const request = parseOrRefuse(generationRequestSchema, applyPreset({ ...query, prompt: "-" }, presets));
-      return { workload: workloadOf(completeRequest(request, context.catalogue, { loras: [], metadata: true })) };
+      const complete = completeRequest(request, context.catalogue, { loras: [], metadata: true });
+      return {
+        workload: workloadOf({
+          ...complete,
+          loras: loras === undefined ? complete.loras : { length: loras },
+          controls: controls === undefined ? complete.controls : { length: controls },
+        }),
+      };
     },
   }),
 ];

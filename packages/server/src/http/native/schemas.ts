@@ -49,3 +49,8 @@ export const idParams = z.object({ id: z.string().min(1).max(200) });
 
 /** A flag in a query string. */
 export const queryFlag = z.enum(["true", "false"]).transform((word) => word === "true");
+
+/** A date or a date with a time, UTC where it says no zone, in a query string. */
+export const queryTime = z
+  .union([z.iso.date(), z.iso.datetime({ offset: true, local: true })])
+  .transform((text) => new Date(/T.*(?:Z|[+-]\d\d:?\d\d)$/.test(text) || !text.includes("T") ? text : `${text}Z`));
