@@ -34,7 +34,7 @@ export interface CudaOptions {
   readonly log?: (message: string) => void;
 }
 
-/** Each keeps its activations beside the weights. A batch that slots join and leave has some eight sizes. */
+/** Each keeps its activations beside the weights. Rows come in few numbers (`padded-rows.ts`), for each size of pictures. */
 const MAX_SESSIONS = 12;
 
 /**
