@@ -47,7 +47,7 @@ export async function makeContext(
     catalogue,
     pictures,
     operator: {
-      loras: settings.SDXL_LORA_PATH === undefined ? [] : [{ name: settings.SDXL_LORA_PATH, weight: 1 }],
+      loras: settings.SDXL_LORA_PATH ?? [],
       metadata: settings.KILN_OUTPUT_METADATA,
     },
     presets: presets.presets,

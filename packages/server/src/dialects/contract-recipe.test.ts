@@ -24,7 +24,7 @@ function model(change: Partial<ModelInfo>): ModelInfo {
 /** An installation whose every request gets this LoRA. */
 function having(lora: ModelInfo | undefined): Installed {
   const find: Installed["catalogue"]["find"] = (name, kind) => (name === lora?.id && kind === "lora" ? lora : undefined);
-  return { catalogue: { find }, settings: { SDXL_LORA_PATH: lora?.id } };
+  return { catalogue: { find }, settings: { SDXL_LORA_PATH: lora && [{ name: lora.id, weight: 1 }] } };
 }
 
 const small = { ...model({}).defaults, width: 512, height: 512 };

@@ -3,7 +3,7 @@ import type { ModelInfo } from "../models/model.ts";
 import type { Settings } from "../settings/schema.ts";
 import { isPlainSdxl } from "./plain-sdxl.ts";
 
-/** Where the LoRA is found that every request gets. */
+/** Where the LoRAs are found that every request gets. */
 export interface Installed {
   catalogue: Pick<Catalogue, "find">;
   settings: Pick<Settings, "SDXL_LORA_PATH">;
@@ -24,10 +24,10 @@ export interface ContractRecipe {
 export function recipeFor(
   recipe: ContractRecipe,
   model: ModelInfo,
-  { catalogue, settings: { SDXL_LORA_PATH } }: Installed,
+  { catalogue, settings: { SDXL_LORA_PATH = [] } }: Installed,
 ): ContractRecipe {
-  const lora = SDXL_LORA_PATH === undefined ? undefined : catalogue.find(SDXL_LORA_PATH, "lora");
-  if (model.variant !== "base" || (lora && lora.variant !== "base")) return {};
+  const variants = SDXL_LORA_PATH.map(({ name }) => catalogue.find(name, "lora")?.variant ?? "base");
+  if ([model.variant, ...variants].some((variant) => variant !== "base")) return {};
   const { steps, guidance_scale, scheduler } = { ...recipe, ...model.operator };
   return {
     ...(isPlainSdxl(model) && steps !== undefined ? { steps } : {}),

@@ -29,7 +29,8 @@ export async function scanModels(settings: Settings, warn: (message: string) => 
   if (existsSync(DEMO)) finds.push({ path: DEMO, names: ["kiln-demo", "kiln-demo"] });
   for (const folder of settings.MODELS_DIR.split(",")) finds.push(...(await findIn(folder.trim())));
   finds.push(...(await findInCache(join(settings.HF_HOME ?? join(homedir(), ".cache", "huggingface"), "hub"))));
-  for (const named of [settings.KILN_DEFAULT_MODEL, settings.SDXL_MODEL_ID, settings.SDXL_REFINER_ID, settings.SDXL_LORA_PATH]) {
+  const { KILN_DEFAULT_MODEL, SDXL_MODEL_ID, SDXL_REFINER_ID, SDXL_LORA_PATH = [] } = settings;
+  for (const named of [KILN_DEFAULT_MODEL, SDXL_MODEL_ID, SDXL_REFINER_ID, ...SDXL_LORA_PATH.map(({ name }) => name)]) {
     if (named !== undefined && existsSync(named)) finds.push({ path: named, names: [nameOf(named), named] });
   }
   const models: ModelInfo[] = [];

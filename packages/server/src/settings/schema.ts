@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { deviceSchema, devicesSchema } from "./devices.ts";
 import { listenSchema } from "./listen.ts";
+import { lorasSchema } from "./loras.ts";
 import { memorySchema } from "./memory.ts";
 
 /** One setting: what it may be, what it is when nobody says, and why one would change it. */
@@ -85,7 +86,10 @@ export const SETTINGS = {
   KILN_DEFAULT_MODEL: optional(text, "The model for requests that name none; the first usable checkpoint when unset."),
   SDXL_MODEL_ID: optional(text, "Hub id or path of the default checkpoint."),
   SDXL_REFINER_ID: optional(text, "Hub id or path of the refiner."),
-  SDXL_LORA_PATH: optional(text, "A LoRA file that is applied to every request that names none."),
+  SDXL_LORA_PATH: optional(
+    lorasSchema,
+    "LoRA files that are applied to every request that names none: FILE or FILE:WEIGHT, several by commas.",
+  ),
   PRELOAD_MODEL: optional(text, "Load this model at start; else the first request loads it."),
   HF_HOME: optional(text, "The Hugging Face cache, which is part of the catalogue."),
   HF_ENDPOINT: setting(webUrl, "https://huggingface.co", "The hub that `models pull` asks."),

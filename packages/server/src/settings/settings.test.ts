@@ -21,6 +21,17 @@ test("without anything there is one listener on loopback", () => {
   });
 });
 
+test("LoRAs for every request have weights", () => {
+  const loras = (text: string) => loadSettings({ SDXL_LORA_PATH: text }, folder).SDXL_LORA_PATH;
+  expect(loras("/models/my style.safetensors")).toEqual([{ name: "/models/my style.safetensors", weight: 1 }]);
+  expect(loras("C:\\a.safetensors:0.8, style:-1,b")).toEqual([
+    { name: "C:\\a.safetensors", weight: 0.8 },
+    { name: "style", weight: -1 },
+    { name: "b", weight: 1 },
+  ]);
+  for (const text of ["a,", "a:5", `${"a,".repeat(8)}a`]) expect(() => loras(text), text).toThrow(/SDXL_LORA_PATH/);
+});
+
 test("the environment goes over the file, an empty variable does not", () => {
   writeFileSync(join(folder, "kiln.json"), JSON.stringify({ KILN_SLOTS: 2, KILN_HOSTS: ["a", "b"], KILN_TRUST_PROXY: true }));
   expect(loadSettings({ KILN_SLOTS: "" }, folder)).toMatchObject({

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { lookAt } from "../../testing/look-at.ts";
-import { DEMO_FOLDER } from "../../testing/model-folders.ts";
+import { DEMO_FOLDER, REFERENCE_FOLDER } from "../../testing/model-folders.ts";
 import { startTestServer, type TestServer } from "../../testing/start-test-server.ts";
 
 interface StatusAnswer {
@@ -358,3 +358,44 @@ test.skipIf(!DEMO_FOLDER)("a real picture from the demo checkpoint", async () =>
     await server.close();
   }
 });
+
+test.skipIf(!REFERENCE_FOLDER)(
+  "several LoRAs with weights, and a refiner for high quality, from the service's own settings",
+  async () => {
+    const files = ["lokr", "kohya"].map((name) => join(REFERENCE_FOLDER ?? "", "loras", `${name}.safetensors`));
+    const server = await startTestServer({
+      KILN_LISTEN: "127.0.0.1:0=queue",
+      KILN_ENGINE: "diffusion",
+      MODELS_DIR: REFERENCE_FOLDER ?? "",
+      SDXL_MODEL_ID: "tiny-xl",
+      SDXL_REFINER_ID: "tiny-xl-refiner",
+      SDXL_LORA_PATH: `${files[0]}:0.8,${files[1]}:-0.5`,
+    });
+    try {
+      const id = await generate(server.url, {
+        girl_id: "a",
+        user_id: 1,
+        prompt: "x",
+        num_inference_steps: 20,
+        high_quality: "true",
+      });
+      const answer = await ended(server.url, id);
+      expect(answer.error).toBeUndefined();
+      expect((await lookAt(await bytesAt(answer.image_url))).deviation).toBeGreaterThan(1);
+      expect((await server.call("GET", `/v1/jobs/${id}`)).json).toMatchObject({
+        request: {
+          model: "tiny-xl",
+          scheduler: "dpmpp_2m",
+          loras: [
+            { name: "lokr", weight: 0.8 },
+            { name: "kohya", weight: -0.5 },
+          ],
+          refiner: { mode: "pass", model: "tiny-xl-refiner", steps: 20 },
+        },
+      });
+      expect(await server.call("GET", "/health")).toMatchObject({ json: { pipeline_loaded: true, refiner_loaded: true } });
+    } finally {
+      await server.close();
+    }
+  },
+);
