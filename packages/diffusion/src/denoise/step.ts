@@ -6,7 +6,8 @@ import { guided } from "./guidance.ts";
 import type { Slot, SlotControl } from "./slot.ts";
 
 /**
- * One evaluation for each of several slots in one call of the UNet: the unit of work of the whole engine.
+ * One evaluation for each of several slots, in one call of the UNet as far as their ControlNets allow (`NoisePredictor`): the
+ * unit of work of the whole engine.
  * The slots must share a size and a number of text tokens (`sharesCall`); everything else is each slot's own.
  *
  * @param stack the adapters of all the slots, or undefined where none has any.

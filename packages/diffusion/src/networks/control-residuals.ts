@@ -1,7 +1,7 @@
 import { floatTensor, type Tensor } from "../graph/tensor.ts";
 import { residualNames } from "../models/unet.ts";
 import type { ControlledRow, ControlNetwork } from "./control-network.ts";
-import { type Row, splitRows } from "./row.ts";
+import type { Row } from "./row.ts";
 
 /** Residuals of ControlNets for a whole batch, by `residualNames`. */
 export type Residuals = Readonly<Record<string, Tensor>>;
@@ -24,24 +24,26 @@ export async function controlResiduals(rows: readonly Row[], size: { height: num
       asked.set(control.network, placed);
     }
   }
-  const sums: Sums = {};
+  const sums: Record<string, Tensor & { data: Float32Array }> = {};
   for (const [network, placed] of asked) {
     const residuals = await network.residuals(placed, size);
+    const factors = placed.map(({ control }) => network.factors(control));
     for (const [i, name] of residualNames(network.config).entries()) {
       const residual = residuals[name];
       if (!residual) throw new Error(`the ControlNet has no output ${name}`);
-      const factors = placed.map(({ control }) => network.factors(control)[i] ?? 0);
-      const [, ...shape] = residual.shape;
-      sums[name] ??= floatTensor(new Float32Array((rows.length * residual.data.length) / placed.length), [rows.length, ...shape]);
-      for (const [j, row] of splitRows(residual.data, placed.length).entries())
-        addScaled(sums[name].data, (placed[j]?.place ?? 0) * row.length, row, factors[j] ?? 0);
+      const [count = 1, ...shape] = residual.shape;
+      const length = residual.data.length / count;
+      const sum = sums[name] ?? floatTensor(new Float32Array(rows.length * length), [rows.length, ...shape]);
+      sums[name] = sum;
+      for (const [j, { place }] of placed.entries()) {
+        const into = sum.data.subarray(place * length, (place + 1) * length);
+        addScaled(into, residual.data.subarray(j * length, (j + 1) * length), factors[j]?.[i] ?? 0);
+      }
     }
   }
   return sums;
 }
 
-type Sums = Record<string, Tensor & { data: Float32Array }>;
-
-function addScaled(sum: Float32Array, at: number, values: Float32Array, factor: number): void {
-  for (let i = 0; i < values.length; i++) sum[at + i] = (sum[at + i] ?? 0) + factor * (values[i] ?? 0);
+function addScaled(into: Float32Array, values: Float32Array, factor: number): void {
+  for (let i = 0; i < into.length; i++) into[i] = (into[i] ?? 0) + factor * (values[i] ?? 0);
 }

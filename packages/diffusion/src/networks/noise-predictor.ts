@@ -72,7 +72,7 @@ export class NoisePredictor {
     return predictions;
   }
 
-  /** Answers to rows that are added are thrown away; the last one is repeated, because it costs no numbers that no row has. */
+  /** As many rows as the backend wants: those that are added repeat the last one, and their answers are thrown away. */
   #padded(rows: readonly Row[]): readonly Row[] {
     const count = this.#cache.backend.paddedRows?.(rows.length) ?? rows.length;
     return [...rows, ...rows.slice(-1).flatMap((last) => new Array<Row>(count - rows.length).fill(last))];
