@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { GenerateRequest, InpaintRequest, Pipeline } from "../src/index.ts";
-import { difference, drawOne, gradient, loadTinyXl, SMALL, TINY_XL } from "./tiny-xl.ts";
+import { type GenerateRequest, type InpaintRequest, Pipeline } from "../src/index.ts";
+import { difference, drawOne, gradient, INPAINT, loadTinyXl, SMALL, TINY_XL, there } from "./tiny-xl.ts";
 
 const WIDE = 200;
 const HIGH = 120;
@@ -95,5 +95,22 @@ describe.skipIf(!TINY_XL)("inpainting as AUTOMATIC1111 does it", () => {
     [{}, { image: { latents: new Float32Array(4 * 25 * 15), width: 25, height: 15 } }, "inpaint"],
   ] as const)("refuses %o", async (inpaint, more, subject) => {
     await expect(drawn(inpaint, more)).rejects.toMatchObject({ code: "invalid_request", subject });
+  });
+});
+
+describe.skipIf(!INPAINT)("an inpainting checkpoint without a mask", () => {
+  it("draws with words alone, from a picture, and twice for hires fix", async () => {
+    const pipeline = await Pipeline.load(there(INPAINT));
+    try {
+      const { image: _image, mask: _mask, ...words } = A1111;
+      const plain = await drawOne(pipeline, words);
+      expect(plain).toMatchObject({ width: 64, height: 64 });
+      const fromPicture = await drawOne(pipeline, { ...words, image: IMAGE });
+      expect(difference(fromPicture.latents.latents, plain.latents.latents)).toBeGreaterThan(0.01);
+      const hires = { scale: 1.5, strength: 0.5 };
+      expect(await drawOne(pipeline, { ...SMALL, hires })).toMatchObject({ width: 96, height: 96 });
+    } finally {
+      await pipeline.dispose();
+    }
   });
 });

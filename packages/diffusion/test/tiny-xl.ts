@@ -8,6 +8,7 @@ export const LOKR = referencePath("checkpoints/loras/lokr.safetensors");
 export const DEPTH = referencePath("checkpoints/tiny-xl-controlnet-depth");
 export const TAESD = referencePath("checkpoints/tiny-taesd");
 export const SD15 = referencePath("checkpoints/tiny-sd15.safetensors");
+export const INPAINT = referencePath("checkpoints/tiny-xl-inpaint");
 export const REFINER = referencePath("checkpoints/tiny-xl-refiner");
 
 /** @throws Error where the file is not there: call it in tests that are skipped without it. */

@@ -16,7 +16,7 @@ import { type LoadedPictures, toGiven, toPixels } from "./given-pictures.ts";
 import { guidanceEmbedding, rowConditioning, timeIds } from "./micro-conditioning.ts";
 import type { PictureSeed } from "./picture-seeds.ts";
 import type { RunPlan } from "./run-plan.ts";
-import { type Draws, type Given, startFromNoise, startFromPicture, startInpainting } from "./starting-latents.ts";
+import { type Draws, type Given, startFromNoise, startFromPicture, startInpainting, withoutMask } from "./starting-latents.ts";
 
 /** One go of one model over the pictures of a request. */
 export interface Pass {
@@ -63,7 +63,10 @@ async function takeOver(pass: Pass, { definition, latents, scheduler }: Slot): P
   const { begin, end } = pass.plan;
   const { positive, negative } = await conditioning(pass);
   const own = { begin, end, positive, negative, adapters: pass.extras.unetAdapters, controls: await controlsOf(pass) };
-  return new Slot({ ...definition, ...own }, { latents, scheduler });
+  const { inpainting: before } = definition;
+  // Only a network that was trained to inpaint sees the masked picture.
+  const inpainting = before && !pass.model.checkpoint.inpainting ? { ...before, maskedLatents: undefined } : before;
+  return new Slot({ ...definition, ...own, inpainting }, { latents, scheduler });
 }
 
 /** One picture of a pass before its first step: conditioning, starting latents, a stream of noise. */
@@ -88,7 +91,7 @@ export async function prepareSlot(pass: Pass, seed: PictureSeed): Promise<Slot> 
       negative,
       adapters: extras.unetAdapters,
       controls: await controlsOf(pass),
-      inpainting: start.inpainting,
+      inpainting: start.inpainting ?? (await withoutMask(pass)),
       noise: noiseStream(plan, random, seed.seed, count),
     },
     { latents: start.latents, scheduler: plan.scheduler.begin(plan.begin) },

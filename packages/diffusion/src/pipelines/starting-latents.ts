@@ -110,6 +110,19 @@ async function startA1111Inpainting(
   return { latents: sample, inpainting: { mask: mask.latents, keep, maskedLatents } };
 }
 
+/**
+ * What an inpainting network of 9 channels sees where nothing is masked: all of a grey picture is, as in AUTOMATIC1111. Other
+ * networks see nothing.
+ */
+export async function withoutMask(pass: Starting): Promise<Inpainting | undefined> {
+  const { model, request } = pass;
+  if (!model.checkpoint.inpainting) return undefined;
+  const grey = { pixels: new Float32Array(3 * request.height * request.width) };
+  const maskedLatents = await meanLatents(pass, grey);
+  const mask = new Float32Array(maskedLatents.length / pass.autoencoder.config.latentChannels).fill(1);
+  return { mask, keep: undefined, maskedLatents };
+}
+
 /** What is under the mask before it is drawn, where that is made of latents: noise of the seed, or zeros. */
 function filled(clean: Float32Array, noise: Float32Array, mask: GivenMask, { inpaint }: CompleteRequest): Float32Array {
   if (inpaint?.fill === "latent_nothing") return blank(clean, mask);

@@ -102,6 +102,15 @@ describe("the model's defaults", () => {
   });
 });
 
+test("a second pass of too few steps is lengthened until something is drawn, where nobody says its steps", async () => {
+  const second = async (hires: object, more: object = {}) => (await complete({ model: "turbo", hires, ...more })).hires?.steps;
+  expect(await second({ strength: 0.4 })).toBe(3);
+  expect(await second({ strength: 0.4 }, { steps: 3 })).toBeUndefined();
+  expect(await second({ strength: 0.4, steps: 2 })).toBe(2);
+  expect(await second({ strength: 0.4 }, { a1111: { sampler: "Euler" } })).toBeUndefined();
+  expect(await second({ strength: 0.4, scheduler: "euler" }, { a1111: { sampler: "Euler" } })).toBe(3);
+});
+
 test("a few-step LoRA leaves its scale to a checkpoint that takes guidance as an embedding", async () => {
   const loras = [{ name: "lightning-4" }];
   expect(await complete({ model: "lcm-checkpoint", loras })).toMatchObject({ steps: 4, guidance_scale: 8, scheduler: "euler" });

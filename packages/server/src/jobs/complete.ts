@@ -46,20 +46,21 @@ export function completeRequest(request: GenerationRequest, catalogue: Catalogue
   // A few-step LoRA changes what the checkpoint can do: its recipe stands before the checkpoint's.
   const source = loras.find(({ weight, file }) => weight !== 0 && file.variant !== "base")?.file ?? model;
   const negative = request.negative_prompt ?? defaults.negative_prompt;
+  const steps = request.steps ?? stepsOf(request, source.defaults);
   const { embeddings: _, variation, ...rest } = request;
   return {
     ...rest,
     ...(vae === undefined ? {} : { vae: vae.id }),
     ...(embeddings.length > 0 ? { embeddings } : {}),
     ...(negative === undefined ? {} : { negative_prompt: negative }),
-    ...(request.hires ? { hires: hiresOf(request.hires, model, catalogue) } : {}),
+    ...(request.hires ? { hires: hiresOf(request, request.hires, { model, steps, catalogue }) } : {}),
     ...(request.refiner ? { refiner: { ...request.refiner, model: refinerOf(request, catalogue).id } } : {}),
     ...(request.image === undefined ? {} : { strength: request.strength ?? DEFAULT_STRENGTH }),
     output: { ...request.output, metadata: request.output.metadata ?? operator.metadata },
     model: model.id,
     width: request.width ?? defaults.width,
     height: request.height ?? defaults.height,
-    steps: request.steps ?? stepsOf(request, source.defaults),
+    steps,
     // A LoRA's "no guidance" would be a scale of 1 to a network that has learnt scales: diffusers hands it on as that.
     guidance_scale: request.guidance_scale ?? (model.embedsGuidance ? model : source).defaults.guidance_scale,
     ...schedulerOf(request, source),
@@ -72,13 +73,18 @@ export function completeRequest(request: GenerationRequest, catalogue: Catalogue
 }
 
 /** The second pass with what it names as the catalogue calls it. */
-function hiresOf(hires: Hires, model: ModelInfo, catalogue: Catalogue): Hires {
+function hiresOf(
+  request: GenerationRequest,
+  hires: Hires,
+  { model, steps, catalogue }: { model: ModelInfo; steps: number; catalogue: Catalogue },
+): Hires {
   const { model: named, loras, scheduler, a1111 } = hires;
   const second = named === undefined ? undefined : catalogue.require(named, "checkpoint", "hires.model");
   if (second) requireFamily(second, model, "hires.model");
   if (a1111) a1111Names(a1111, "hires.a1111");
   return {
     ...hires,
+    ...secondStepsOf(request, hires, steps),
     ...(second ? { model: second.id } : {}),
     ...(scheduler === undefined ? {} : { scheduler: knownScheduler(scheduler, "hires.scheduler").name }),
     ...(loras
@@ -129,6 +135,13 @@ function embeddingsOf(
     .filter(({ id, family, embedding }) => family === model.family && mentionsEmbedding(text, [id, ...(embedding?.tokens ?? [])]))
     .slice(0, MAX_EMBEDDINGS)
     .map(({ id }) => ({ name: id, token: id }));
+}
+
+/** The second pass makes only `strength` of its steps too, but for A1111's samplers, which make all of them. */
+function secondStepsOf({ a1111 }: GenerationRequest, hires: Hires, steps: number): Pick<Hires, "steps"> {
+  const exact = hires.a1111 !== undefined || (a1111 !== undefined && hires.scheduler === undefined);
+  if (hires.steps !== undefined || exact || steps * hires.strength >= 1 || hires.strength === 0) return {};
+  return { steps: Math.min(MAX_STEPS, Math.ceil(1 / hires.strength)) };
 }
 
 /** With a picture, only `strength` of the steps are run: a recipe of one step is lengthened until one is left. */
