@@ -85,8 +85,11 @@ export class PicturesIn {
   }
 }
 
-/** Bytes of base64 or of a data URL. Raises `picture_invalid`. */
-export function decodeBase64(value: string, field: string): Buffer {
+/**
+ * Bytes of base64 or of a data URL. Raises `picture_invalid`.
+ * @param forms what the field takes, for the message
+ */
+export function decodeBase64(value: string, field: string, forms = "upload:ID, image:ID, base64 or a data URL"): Buffer {
   const base64 = value.startsWith("data:") ? value.slice(value.indexOf(",") + 1) : value;
   if (base64.length > (MAX_UPLOAD_BYTES * 4) / 3 + 4) {
     throw new ServiceError("picture_invalid", `${field} is larger than ${MAX_UPLOAD_BYTES / 1024 ** 2} MB.`, { field });
@@ -94,11 +97,7 @@ export function decodeBase64(value: string, field: string): Buffer {
   const bytes = Buffer.from(base64, "base64");
   // Node skips what is no base64; text that was skipped over was no picture.
   if (bytes.length < 12 || bytes.length < Math.floor((base64.replace(/[\s=]/g, "").length * 3) / 4) - 2) {
-    throw new ServiceError(
-      "picture_invalid",
-      `${field} must be upload:ID, image:ID, base64 or a data URL of a PNG, JPEG or WebP.`,
-      { field },
-    );
+    throw new ServiceError("picture_invalid", `${field} must be ${forms} of a PNG, JPEG or WebP.`, { field });
   }
   return bytes;
 }

@@ -12,7 +12,7 @@ interface Size {
 
 /** The map that a request brings, grey and of the picture's size, as PNG. Raises `picture_invalid`. */
 export async function readDepthMap(base64: string, { width, height }: Size): Promise<Buffer> {
-  const bytes = decodeBase64(base64, FIELD);
+  const bytes = decodeBase64(base64, FIELD, "base64 or a data URL");
   await inspectPicture(bytes, FIELD);
   try {
     return await sharp(bytes, { limitInputPixels: MAX_INPUT_PIXELS, failOn: "error" })

@@ -190,6 +190,11 @@ describe("with the test engine", () => {
     expect((json as { detail: { loc: unknown[] }[] }).detail[0]?.loc.slice(0, 2)).toEqual(["body", field]);
   });
 
+  test("numbers and flags as text", async () => {
+    const { metadata } = await generate(server.url, { prompt: "x", steps: "2", cfg: "1.5", use_jpeg: "false", mock_depth: "0" });
+    expect(metadata).toMatchObject({ steps: 2, cfg: 1.5, format: "png", depth: "none" });
+  });
+
   test("wrong LoRAs are refused by their place", async () => {
     for (const loras of [
       "x",

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { number, wholeNumber } from "../field-errors.ts";
+import { looseFlag } from "../loose.ts";
 
 /** The contract's limits. */
 const MAX_TEXT = 1000;
@@ -26,7 +27,7 @@ export const depthRequestSchema = z
     prompt: z.string().min(1).max(MAX_TEXT),
     negative_prompt: z.string().max(MAX_TEXT).nullish(),
     depth_map_b64: z.string().nullish(),
-    mock_depth: z.boolean().default(false),
+    mock_depth: looseFlag.default(false),
     model: z.enum(MODEL_KEYS).nullish(),
     era: z.string().max(100).nullish(),
     loras: z
@@ -41,10 +42,10 @@ export const depthRequestSchema = z
     control_guidance_start: fraction.default(0),
     control_guidance_end: fraction.default(1),
     scheduler: z.enum(SCHEDULER_KEYS).default("auto"),
-    use_karras_sigmas: z.boolean().nullish(),
+    use_karras_sigmas: looseFlag.nullish(),
     width: side,
     height: side,
-    use_jpeg: z.boolean().default(true),
+    use_jpeg: looseFlag.default(true),
   })
   .superRefine(({ control_guidance_start, control_guidance_end }, context) => {
     if (control_guidance_start >= control_guidance_end)

@@ -70,11 +70,11 @@ async function health(context: ServerContext, ready: boolean): Promise<object> {
 
 const GIGABYTE = 1024 ** 3;
 
-/** Free and whole memory of the device; a device without memory of its own has none to tell. */
+/** Free and whole memory of the device; of a device without memory of its own nothing of nothing, which clients can read too. */
 function vramOf(memory: EngineMemory | unknown): string {
   const { deviceUsed, deviceTotal }: { deviceUsed?: unknown; deviceTotal?: unknown } =
     typeof memory === "object" && memory !== null ? memory : {};
-  if (typeof deviceUsed !== "number" || typeof deviceTotal !== "number") return "N/A";
+  if (typeof deviceUsed !== "number" || typeof deviceTotal !== "number") return "0.0GB / 0.0GB";
   const show = (bytes: number) => `${(bytes / GIGABYTE).toFixed(1)}GB`;
   return `${show(deviceTotal - deviceUsed)} / ${show(deviceTotal)}`;
 }

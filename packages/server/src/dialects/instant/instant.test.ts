@@ -231,7 +231,7 @@ describe("with the test engine", () => {
       cuda_available: false,
       codeformer_available: false,
       realesrgan_available: false,
-      vram_available: "N/A",
+      vram_available: "0.0GB / 0.0GB",
     });
   });
 

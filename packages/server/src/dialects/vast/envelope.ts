@@ -12,25 +12,35 @@ const authSchema = z.object({
 
 export type AuthData = z.output<typeof authSchema>;
 
-/** A body with its two parts, or what is missing in it, by part. */
-export type Opened = { auth: AuthData; payload: unknown } | { errors: Record<string, unknown> };
+/** A body with its two parts, or what is wrong in it, by part. */
+export type Opened<Payload> = { auth: AuthData; payload: Payload } | { errors: Record<string, unknown> };
 
-export function openEnvelope(body: unknown): Opened {
-  if (typeof body !== "object" || body === null || Array.isArray(body)) return { errors: { error: "invalid JSON" } };
-  const errors: Record<string, unknown> = {};
+/** What is answered to a body that is no envelope at all. */
+export const NO_ENVELOPE = { error: "invalid JSON" };
+
+/** @param readPayload gives the payload, or what is wrong in it by field */
+export function openEnvelope<Payload>(
+  body: unknown,
+  readPayload: (payload: unknown) => { payload: Payload } | { faults: Record<string, string> },
+): Opened<Payload> {
+  if (typeof body !== "object" || body === null || Array.isArray(body)) return { errors: NO_ENVELOPE };
   const auth = Object.hasOwn(body, "auth_data") ? authSchema.safeParse(Reflect.get(body, "auth_data")) : undefined;
-  if (!auth) errors.auth_data = "field missing";
-  else if (!auth.success) errors.auth_data = faultsOf(auth.error);
-  if (!Object.hasOwn(body, "payload")) errors.payload = "field missing";
-  return auth?.success && errors.payload === undefined
-    ? { auth: auth.data, payload: Reflect.get(body, "payload") as unknown }
-    : { errors };
+  const read = Object.hasOwn(body, "payload") ? readPayload(Reflect.get(body, "payload")) : undefined;
+  if (auth?.success && read && "payload" in read) return { auth: auth.data, payload: read.payload };
+  return {
+    errors: {
+      ...(auth?.success ? {} : { auth_data: auth ? faultsOf(auth.error, Reflect.get(body, "auth_data")) : "field missing" }),
+      ...(read ? ("faults" in read ? { payload: read.faults } : {}) : { payload: "field missing" }),
+    },
+  };
 }
 
-function faultsOf({ issues }: z.ZodError): Record<string, string> | string {
+function faultsOf({ issues }: z.ZodError, value: unknown): Record<string, string> | string {
   const [whole] = issues.filter(({ path }) => path.length === 0);
-  if (whole) return whole.message;
-  return Object.fromEntries(issues.map(({ path, message }) => [String(path[0]), message]));
+  if (whole || typeof value !== "object" || value === null) return whole?.message ?? "must be an object";
+  return Object.fromEntries(
+    issues.map(({ path: [name = ""], message }) => [String(name), Object.hasOwn(value, name) ? message : "missing parameter"]),
+  );
 }
 
 /** Requests that are remembered, and how far behind the newest one a number may be. */

@@ -1,11 +1,12 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Caller } from "../../auth/caller.ts";
 import type { Dialect, ServerContext } from "../../http/dialect.ts";
+import { asServiceError } from "../../http/problem.ts";
 import { generate } from "../depth/generate.ts";
-import { DEPTH_FIELDS, depthRequestSchema } from "../depth/request.ts";
+import { DEPTH_FIELDS, type DepthRequest, depthRequestSchema } from "../depth/request.ts";
 import { FieldErrors, parseFields, sendDetail } from "../field-errors.ts";
 import { makeReady } from "./benchmark.ts";
-import { AutoscalerKey, openEnvelope, SignatureCheck } from "./envelope.ts";
+import { AutoscalerKey, NO_ENVELOPE, openEnvelope, SignatureCheck } from "./envelope.ts";
 import { LoadMeter, sendReport } from "./load-report.ts";
 
 const REPORT_EVERY_MILLISECONDS = 10_000;
@@ -31,11 +32,15 @@ export const vast: Dialect = {
     const key = new AutoscalerKey(addresses);
     const check = new SignatureCheck(async () => await key.get());
     const meter = new LoadMeter(settings.CONTAINER_ID ?? "0", ownUrl(context));
-    app.setErrorHandler((error, request, reply) => sendDetail(error, request, reply, DEPTH_FIELDS));
+    app.setErrorHandler((error, request, reply) =>
+      asServiceError(error).code === "malformed"
+        ? reply.code(422).send(NO_ENVELOPE)
+        : sendDetail(error, request, reply, DEPTH_FIELDS),
+    );
 
     app.get("/ping", { config: { public: true } }, async (_request, reply) => reply.type("text/plain").send("pong"));
     app.post("/generate", { config: { public: true } }, async (request, reply) => {
-      const opened = openEnvelope(request.body);
+      const opened = openEnvelope(request.body, readPayload);
       if ("errors" in opened) return reply.code(422).send(opened.errors);
       if (!settings.UNSECURED && !(await check.accepts(opened.auth))) {
         return reply.code(401).send({ detail: "The signature is not the autoscaler's, or the request came before." });
@@ -57,19 +62,17 @@ export const vast: Dialect = {
 };
 
 async function drawPayload(
-  payload: unknown,
+  payload: DepthRequest,
   meter: LoadMeter,
   request: FastifyRequest,
   reply: FastifyReply,
   context: ServerContext,
 ): Promise<unknown> {
-  const body = parsePayload(payload);
-  if (body instanceof FieldErrors) return reply.code(422).send({ payload: faultsOf(body) });
   request.caller = AUTOSCALED;
   const work = meter.begin();
   let drawn = false;
   try {
-    const answer = await generate(body, request, reply, context, work.accepted);
+    const answer = await generate(payload, request, reply, context, work.accepted);
     drawn = answer.success;
     return answer;
   } finally {
@@ -77,17 +80,13 @@ async function drawPayload(
   }
 }
 
-function parsePayload(payload: unknown) {
+function readPayload(payload: unknown): { payload: DepthRequest } | { faults: Record<string, string> } {
   try {
-    return parseFields(depthRequestSchema, payload, "body");
+    return { payload: parseFields(depthRequestSchema, payload, "body") };
   } catch (error) {
-    if (error instanceof FieldErrors) return error;
-    throw error;
+    if (!(error instanceof FieldErrors)) throw error;
+    return { faults: Object.fromEntries(error.detail.map(({ loc, msg }) => [loc.slice(1).join(".") || "payload", msg])) };
   }
-}
-
-function faultsOf({ detail }: FieldErrors): Record<string, string> {
-  return Object.fromEntries(detail.map(({ loc, msg }) => [loc.slice(1).join(".") || "payload", msg]));
 }
 
 /** Where the autoscaler's clients reach this worker. Vast.ai tells containers in variables of its own. */

@@ -106,8 +106,14 @@ test("missing and wrong parts are 422, by part", async () => {
   const { signature: _, ...unsigned } = signed(511);
   expect(await post({ auth_data: unsigned, payload })).toMatchObject({
     status: 422,
-    json: { auth_data: { signature: expect.any(String) } },
+    json: { auth_data: { signature: "missing parameter" } },
   });
+  expect(await post({ auth_data: unsigned, payload: { steps: 2 } })).toEqual({
+    status: 422,
+    json: { auth_data: { signature: "missing parameter" }, payload: { prompt: "Field required" } },
+  });
+  const broken = await fetch(`${url}/generate`, { method: "POST", headers: { "content-type": "application/json" }, body: "{" });
+  expect([broken.status, await broken.json()]).toEqual([422, { error: "invalid JSON" }]);
   expect(await post({ auth_data: { ...signed(512), reqnum: "512" }, payload })).toMatchObject({
     status: 422,
     json: { auth_data: { reqnum: expect.any(String) } },
