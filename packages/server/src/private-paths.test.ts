@@ -12,6 +12,7 @@ test.each([
   ["cannot open file:///home/me/a.png (/tmp/x/y/).", "cannot open a.png (y)."],
   ["C:\\models\\a.safetensors is damaged.", "a.safetensors is damaged."],
   ["There is nothing at GET /v1/models/tmp; see /docs/x or https://example.org/home/x.", undefined],
+  ["There is nothing at GET /etc/passwd. DELETE /tmp/a b/c is not there either.", undefined],
   ["steps and/or size: 1/2, image/png", undefined],
   // What stands in quotes is one path, blanks or not.
   ['The file "/home/Anna Bell/My Models/a b.safetensors" is cut.', 'The file "a b.safetensors" is cut.'],

@@ -7,8 +7,8 @@ const ROOTS: ReadonlySet<string> = new Set(listRoots());
 const WORD = String.raw`(?:[^\s/\\"'${"`"}:;,()<>|?*]|(?<=\w)'(?=\w))+`;
 /** What quotes hold, where it starts as a path does. */
 const QUOTED = /(["'`])((?:[A-Za-z]:\\|\\\\|\/)(?:(?!\1(?!\w))[^\n])*)\1(?!\w)/g;
-/** From the root to what ends it in a sentence, a blank for one. Not behind what an address has before its path. */
-const POSIX = new RegExp(String.raw`(?<![\w.~/\]-])(?:/${WORD})+/?`, "g");
+/** From the root to what ends it in a sentence, a blank for one. Not behind what an address has before its path, or a method. */
+const POSIX = new RegExp(String.raw`(?<![\w.~/\]-]|\b(?:GET|HEAD|POST|PUT|PATCH|DELETE) )(?:/${WORD})+/?`, "g");
 /** A path that goes on below a folder. */
 const BELOW = new RegExp(`^(?:${WORD}(?:/${WORD})*/?)?`);
 /** What may stand in a folder's name between the first blank or bracket and the slash behind it. */

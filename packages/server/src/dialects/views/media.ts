@@ -8,7 +8,7 @@ import type { ViewJobs } from "./view-jobs.ts";
 
 const params = z.object({ id: z.string().regex(/^\d{1,9}$/), name: z.enum(["original", ...VIEWS]) });
 const query = z.object({ key: z.string().length(32) });
-/** A second attempt may still replace a picture. */
+/** No longer: a browser should forget the photo of a job that was removed. */
 const CACHE = "private, max-age=3600";
 
 /** Photos and pictures for `<img>`, which sends no token: the address carries the job's own key. */

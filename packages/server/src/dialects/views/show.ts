@@ -14,9 +14,13 @@ export async function showJob(
   base: string,
   context: ServerContext,
 ): Promise<object> {
-  const address = async (name: "original" | View, key: string) =>
-    (await context.storage.address(key)) ?? `${base}/media/jobs/${id}/${name}?key=${data.secret}`;
-  const picture = async (view: View) => (data.parts?.[view].done ? await address(view, `${pictureKey(id, view)}.jpg`) : null);
+  const address = async (name: "original" | View, key: string, drawnBy = "") =>
+    (await context.storage.address(key)) ?? `${base}/media/jobs/${id}/${name}?key=${data.secret}${drawnBy}`;
+  const picture = async (view: View) => {
+    const part = data.parts?.[view];
+    // A picture that was drawn anew has another address: browsers have kept the old one.
+    return part?.done ? await address(view, `${pictureKey(id, view)}.jpg`, `&v=${part.job.slice(-8)}`) : null;
+  };
   const [original, rear, side] = [await address("original", data.original.key), await picture("rear"), await picture("side")];
   return {
     id,

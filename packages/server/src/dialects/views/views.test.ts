@@ -231,7 +231,8 @@ describe("with the test engine", () => {
       },
     });
     const again = await ben.ended(first.id);
-    expect(again).toMatchObject({ status: "completed", simulation1_url: drawn.simulation1_url, message: "another" });
+    expect(again).toMatchObject({ status: "completed", message: "another", original_image_url: drawn.original_image_url });
+    expect(again.simulation1_url).not.toBe(drawn.simulation1_url);
     await anna.ended(second.id);
     const { json } = await server.call("GET", "/v1/jobs?limit=200&search=another");
     const [side, rear] = (json as { jobs: { request: Record<string, unknown> }[] }).jobs.map(({ request }) => request);
