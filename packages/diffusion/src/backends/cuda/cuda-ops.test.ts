@@ -1,11 +1,13 @@
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { inferUNetConfig } from "../../checkpoint/infer-configs.ts";
+import { inferControlNetConfig, inferUNetConfig } from "../../checkpoint/infer-configs.ts";
 import { isJsonObject } from "../../checkpoint/json.ts";
 import { publishedVae } from "../../checkpoint/published-vae.ts";
 import type { TensorView, Weights } from "../../checkpoint/tensor-view.ts";
 import { GraphBuilder } from "../../graph/builder.ts";
 import type { Graph } from "../../graph/graph.ts";
+import { joinGraphs } from "../../graph/join-graphs.ts";
+import { controlNet } from "../../models/controlnet.ts";
 import { Scope } from "../../models/scope.ts";
 import { unet } from "../../models/unet.ts";
 import { vaeDecoder, vaeEncoder } from "../../models/vae.ts";
@@ -60,10 +62,11 @@ function counting(maker: KernelOpsMaker): { maker: KernelOpsMaker; counts: Recor
 }
 
 const MANIFEST = referencePath("manifests/sdxl-base.folder.json");
+const CONTROL_MANIFEST = referencePath("manifests/sdxl-controlnet.folder.json");
 
-/** The tensors of one network of SDXL base, of the right names and shapes and with nothing behind them. */
-function manifest(file: string): Weights {
-  const all: unknown = JSON.parse(readFileSync(MANIFEST ?? "", "utf8"));
+/** The tensors of one network of SDXL's, of the right names and shapes and with nothing behind them. */
+function manifest(file: string, path = MANIFEST): Weights {
+  const all: unknown = JSON.parse(readFileSync(path ?? "", "utf8"));
   const shapes = isJsonObject(all) ? all[file] : undefined;
   return new Map(
     Object.entries(isJsonObject(shapes) ? shapes : {}).map(([name, shape]): [string, TensorView] => {
@@ -87,6 +90,15 @@ function sdxlUNet(): Graph {
   const graph = new GraphBuilder("UNet");
   const scope = Scope.root("UNet", graph, weights);
   unet(scope, inferUNetConfig(weights, "manifest").config);
+  scope.finish();
+  return graph.build();
+}
+
+function sdxlControlNet(): Graph {
+  const weights = manifest("diffusion_pytorch_model", CONTROL_MANIFEST);
+  const graph = new GraphBuilder("ControlNet");
+  const scope = Scope.root("ControlNet", graph, weights);
+  controlNet(scope, inferControlNetConfig(weights, "manifest").config);
   scope.finish();
   return graph.build();
 }
@@ -175,6 +187,28 @@ describe.runIf(library !== undefined)("the GPU's own ops", () => {
       const bytes = [...weights.values()].reduce((sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1), 0);
       expect(bytes).toBe(2_567_463_684);
     });
+
+    it.skipIf(CONTROL_MANIFEST === undefined)(
+      "carry the UNet joined with a ControlNet, with all that is fused in each of them alone",
+      async () => {
+        const [base, control] = [sdxlUNet(), sdxlControlNet()];
+        const counted = (graph: Graph) => {
+          const { maker, counts } = counting(cudaOps);
+          const absent = new Set(graph.inputs.map(({ name }) => name).filter((name) => name.startsWith("residual.")));
+          return {
+            counts,
+            ...lowerWithSizes(graph, { sizes: sizesFor(graph, 2, 1024), absent, type: "float16", ops: maker }),
+          };
+        };
+        const [one, other] = [counted(base), counted(control)];
+        const joined = counted(joinGraphs(base, [{ graph: control, prefix: "control." }]));
+        expect(await stopsAt(joined.model)).toMatch(FUSED);
+        const sums = Object.entries(one.counts).map(([name, count]) => [name, count + (other.counts[name] ?? 0)]);
+        expect(joined.counts).toEqual(Object.fromEntries(sums));
+        expect(joined.weights.size).toBe(one.weights.size + other.weights.size);
+        expect(joined.outputs).toEqual(one.outputs);
+      },
+    );
 
     it("carry the VAE in float32, both ways", async () => {
       for (const part of [vaeDecoder, vaeEncoder]) {
