@@ -274,7 +274,7 @@ test("a transparent picture lies on white, and resize and fill repeats its edges
 
 test("hires fix", async () => {
   const body = { prompt: "x", width: 128, height: 64, steps: 2, enable_hr: true };
-  await drawn("/txt2img", {
+  const latent = await drawn("/txt2img", {
     ...body,
     hr_scale: 1.5,
     hr_upscaler: "Latent (bicubic)",
@@ -282,6 +282,7 @@ test("hires fix", async () => {
     denoising_strength: 0.5,
   });
   expect((await lastRequest()).hires).toEqual({ scale: 1.5, upscaler: "latent", strength: 0.5, steps: 7 });
+  expect(latent.info.comments).toBe("hr_upscaler: Latent (bicubic) is not installed for hires fix; Latent was used.");
   const { info } = await drawn("/txt2img", {
     ...body,
     hr_resize_x: 256,

@@ -10,8 +10,9 @@ import { hiresSamplerOf } from "./sampler.ts";
 /** A1111's own, for requests that name neither. */
 const DEFAULT_SCALE = 2;
 const DEFAULT_STRENGTH = 0.75;
-/** Enlargers that are here; names of the latent one begin with "Latent". */
+/** Enlargers of pixels that are here, and of latents: A1111's names for those begin with "Latent". */
 export const UPSCALERS = ["None", "Lanczos", "Nearest"];
+export const LATENT_UPSCALERS = ["Latent"];
 
 type Hires = NonNullable<GenerationRequestInput["hires"]>;
 
@@ -34,9 +35,13 @@ export function hiresOf(fields: TextFields, size: Size, context: ServerContext):
     ...checkpointOf(fields, context),
     ...words.hires,
   };
-  const known = latent || UPSCALERS.includes(hr_upscaler);
-  const upscaler = known ? [] : [`hr_upscaler: ${(hr_upscaler ?? "").slice(0, 100)} is not installed; Lanczos was used.`];
-  return { hires, remarks: [...upscaler, ...words.remarks] };
+  return { hires, remarks: [...upscalerRemarks(hr_upscaler, latent), ...words.remarks] };
+}
+
+function upscalerRemarks(name: string | null | undefined, latent: boolean): string[] {
+  // "None" is Lanczos to A1111 too.
+  if (!name || LATENT_UPSCALERS.includes(name) || name === "None" || name === "Lanczos") return [];
+  return [`hr_upscaler: ${name.slice(0, 100)} is not installed for hires fix; ${latent ? "Latent" : "Lanczos"} was used.`];
 }
 
 /** A target size goes before the scale, as in A1111, and one side of it is enough. */

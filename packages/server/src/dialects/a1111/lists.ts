@@ -5,7 +5,7 @@ import type { FastifyInstance } from "fastify";
 import { ServiceError } from "../../errors.ts";
 import type { ServerContext } from "../../http/dialect.ts";
 import type { ModelInfo } from "../../models/model.ts";
-import { UPSCALERS } from "./hires.ts";
+import { LATENT_UPSCALERS, UPSCALERS } from "./hires.ts";
 import type { OptionsStore } from "./options.ts";
 import { stylesOf } from "./prompt.ts";
 import { sendNull } from "./send-null.ts";
@@ -43,7 +43,7 @@ export function registerLists(app: FastifyInstance, context: ServerContext, opti
     "sd-modules": () => vaes(context),
     upscalers: () =>
       UPSCALERS.map((name) => ({ name, model_name: null, model_path: null, model_url: null, scale: UPSCALER_SCALE })),
-    "latent-upscale-modes": () => [{ name: "Latent" }],
+    "latent-upscale-modes": () => LATENT_UPSCALERS.map((name) => ({ name })),
     loras: () =>
       catalogue.list("lora").map(({ id, title, path }) => ({ name: id, alias: title, path: basename(path), metadata: {} })),
     hypernetworks: () => [],
@@ -112,7 +112,7 @@ function registerModelActions(app: FastifyInstance, context: ServerContext): voi
 function menus({ catalogue, version }: ServerContext): object {
   const choices: [string, string[]][] = [
     ["setting_sd_lora", ["", ...catalogue.list("lora").map(({ id }) => id)]],
-    ["txt2img_hr_upscaler", ["Latent", ...UPSCALERS]],
+    ["txt2img_hr_upscaler", [...LATENT_UPSCALERS, ...UPSCALERS]],
     ["extras_upscaler_1", UPSCALERS],
   ];
   return {
@@ -135,6 +135,7 @@ function memoryOf({ supervisor }: ServerContext): object {
 function flagsOf({ settings }: ServerContext): object {
   return {
     api: true,
+    api_server_stop: false,
     nowebui: false,
     api_log: false,
     api_auth: null,

@@ -180,7 +180,7 @@ test("the other lists, as AIYA, sd-webui-distributed and the ControlNet clients 
     { name: "controlnet", is_alwayson: true, is_img2img: false, args: [] },
     { name: "controlnet", is_alwayson: true, is_img2img: true, args: [] },
   ]);
-  expect(await get(`${API}/cmd-flags`)).toMatchObject({ api: true, listen: false });
+  expect(await get(`${API}/cmd-flags`)).toMatchObject({ api: true, api_server_stop: false, listen: false });
   expect(await get(`${API}/memory`)).toMatchObject({
     ram: { total: expect.any(Number), free: expect.any(Number) },
     cuda: { error: "unavailable" },
@@ -203,6 +203,9 @@ test("the other lists, as AIYA, sd-webui-distributed and the ControlNet clients 
   expect(components.find(({ props }) => props.elem_id === "setting_sd_lora")?.props.choices).toContain("");
   for (const action of ["refresh-checkpoints", "refresh-loras"])
     expect(await post(`${API}/${action}`)).toMatchObject({ status: 200, json: null });
+  // As A1111 without --api-server-stop, which sd-webui-distributed takes for a server that it cannot restart.
+  for (const action of ["server-restart", "server-kill", "server-stop"])
+    expect(await post(`${API}/${action}`)).toMatchObject({ status: 404, json: { detail: "Not Found" } });
   expect(await post(`${API}/interrogate`, { image: "", model: "clip" })).toMatchObject({
     status: 501,
     json: { detail: expect.any(String) },
