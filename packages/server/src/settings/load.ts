@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import type { z } from "zod";
 import { codeOf, messageOf } from "../errors.ts";
 import { SETTINGS, type SettingName, type Settings } from "./schema.ts";
 
@@ -33,13 +34,18 @@ export function loadSettings(
     const given = fromEnvironment !== undefined && fromEnvironment !== "" ? fromEnvironment : file.values[name];
     const parsed = schema.safeParse(given);
     if (parsed.success) values[name] = parsed.data;
-    else
-      problems.push(
-        `${name}: ${parsed.error.issues.map((issue) => issue.message).join("; ")} (${SETTINGS[name as SettingName].about})`,
-      );
+    else problems.push(`${name}: ${parsed.error.issues.map(reasonOf).join("; ")} (${SETTINGS[name as SettingName].about})`);
   }
   if (problems.length > 0) throw new SettingsError(problems.join("\n"));
   return values as unknown as Settings;
+}
+
+/** What a value would have to be. */
+function reasonOf(issue: z.core.$ZodIssue): string {
+  if (issue.code === "too_small") return `must be ${issue.minimum} or more`;
+  if (issue.code === "too_big") return `must be ${issue.maximum} or less`;
+  if (issue.code === "invalid_value") return `must be one of ${issue.values.map(String).join(", ")}`;
+  return issue.message;
 }
 
 interface ConfigFile {
@@ -83,7 +89,7 @@ function unknown(name: string, where: string): string {
   const nearest = Object.keys(SETTINGS)
     .map((known) => ({ known, distance: editDistance(name, known) }))
     .sort((a, b) => a.distance - b.distance)[0];
-  const hint = nearest && nearest.distance <= 4 ? ` Is ${nearest.known} meant?` : "";
+  const hint = nearest && nearest.distance <= name.length / 4 ? ` Is ${nearest.known} meant?` : "";
   return `${name} in ${where} is no setting of Kiln; \`kiln config\` lists them.${hint}`;
 }
 

@@ -35,7 +35,7 @@ const list = z.string().transform((value) =>
     .map((part) => part.trim())
     .filter((part) => part !== ""),
 );
-const webUrl = z.url({ protocol: /^https?$/ });
+const webUrl = z.url({ protocol: /^https?$/, error: "must be an address that begins with http:// or https://" });
 
 /** Every setting of the service, by the name of its environment variable, which is also its name in kiln.json. */
 export const SETTINGS = {
@@ -61,11 +61,11 @@ export const SETTINGS = {
   ),
   KILN_TRUST_PROXY: setting(flag, "false", "Believe X-Forwarded-* headers; only behind a proxy that sets them."),
   DATABASE_URL: optional(
-    z.url({ protocol: /^postgres(ql)?$/ }),
+    z.url({ protocol: /^postgres(ql)?$/, error: "must be an address that begins with postgres:// or postgresql://" }),
     "PostgreSQL for records and queue; the embedded one when unset.",
   ),
   REDIS_URL: optional(
-    z.url({ protocol: /^rediss?$/ }),
+    z.url({ protocol: /^rediss?$/, error: "must be an address that begins with redis:// or rediss://" }),
     "Redis or Valkey for the queue; needs appendonly and maxmemory-policy noeviction.",
   ),
   KILN_QUEUE: optional(

@@ -47,9 +47,14 @@ test.each([
   [{ KILN_LISTEN: "99999=instant" }, /KILN_LISTEN/],
   [{ KILN_LISTEN: "7860=nothing" }, /"nothing" is no dialect/],
   [{ KILN_SLOTS: "many" }, /KILN_SLOTS: must be a whole number/],
-  [{ KILN_SLOTS: "0" }, /KILN_SLOTS/],
+  [{ KILN_SLOTS: "0" }, /KILN_SLOTS: must be 1 or more/],
+  [{ KILN_CONTENT_CEILING: "101" }, /KILN_CONTENT_CEILING: must be 100 or less/],
+  [{ KILN_ROLE: "boss" }, /KILN_ROLE: must be one of all, gateway, worker/],
+  [{ UNSECURED: "perhaps" }, /UNSECURED: must be one of 0, 1, true, false, yes, no/],
+  [{ HF_ENDPOINT: "hub" }, /HF_ENDPOINT: must be an address that begins with http/],
+  [{ KILN_FOO: "x" }, /KILN_FOO in the environment is no setting of Kiln; `kiln config` lists them\.$/],
   [{ KILN_LISTN: "x" }, /KILN_LISTN in the environment is no setting.*KILN_LISTEN meant/],
-  [{ DATABASE_URL: "mysql://x" }, /DATABASE_URL/],
+  [{ DATABASE_URL: "mysql://x" }, /DATABASE_URL: must be an address that begins with postgres/],
   [{ KILN_CONFIG: "missing.json" }, /missing.json cannot be read/],
 ])("%j stops the start", (environment, message) => {
   expect(() => loadSettings(environment, folder)).toThrow(message);
