@@ -41,7 +41,6 @@ const UNET_IMAGES = 14;
  */
 const VAE_IMAGES = 7.5;
 const FLOAT32 = 4;
-const FLOAT16 = 2;
 /** Requests below are never refused: a machine that draws at all has this much, and small checkpoints need less. */
 const NEVER_REFUSED = 2 ** 31;
 /** Of what is in reach: the rest is for what the constants do not know, such as pictures, adapters and other requests. */
@@ -138,15 +137,12 @@ function vaeActivations(channels: number, width: number, height: number): number
 }
 
 /** Bytes of the largest tensor of the VAE decoder, which stands in its last level before channels go down, or in its attention. */
-function largestDecodeTensor(
-  { cache, checkpoint }: DiffusionModel,
-  { width, height }: { width: number; height: number },
-): number {
-  const { blockOutChannels, midBlockAddAttention, forceUpcast } = checkpoint.configs.vae;
+function largestDecodeTensor({ checkpoint }: DiffusionModel, { width, height }: { width: number; height: number }): number {
+  const { blockOutChannels, midBlockAddAttention } = checkpoint.configs.vae;
   const [last = 0, lastButOne = last] = blockOutChannels;
   const tokens = latents(width, height);
   const numbers = Math.max(Math.max(last, lastButOne) * width * height, midBlockAddAttention ? tokens * tokens : 0);
-  return numbers * (cache.backend.precision === "float16" && !forceUpcast ? FLOAT16 : FLOAT32);
+  return numbers * FLOAT32;
 }
 
 function largestTensor(weights: Weights | undefined): number {

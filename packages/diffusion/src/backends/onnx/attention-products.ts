@@ -13,25 +13,23 @@ export interface AttentionOperands {
   readonly causal: boolean;
 }
 
-/** Added to a score that must not count. The lowest float16, so that it is a number in both precisions. */
+/** Added to a score that must not count: far below every score, and far above where sums end in infinity. */
 const NEVER = -65504;
 
 /**
  * softmax(QK'/sqrt(width))V for each head (Vaswani et al., arXiv 1706.03762, equation 1) in ONNX's own ops.
- * @param computed takes a float32 constant to the type that the network computes in.
  * @returns [N, T, C].
  */
 export function attentionAsProducts(
   writer: ModelWriter,
-  computed: (constant: string) => string,
   { query, key, value, heads, headWidth, channels, causal }: AttentionOperands,
 ): string {
   const apart = (x: string, width: number, order: readonly number[]): string =>
     writer.op("Transpose", [writer.op("Reshape", [x, writer.ints([0, 0, heads, width])])], { perm: order });
   // The query is smaller than the scores, so that it is the cheaper one to scale.
-  const scaled = writer.op("Mul", [query, computed(writer.filled(headWidth ** -0.5, 1))]);
+  const scaled = writer.op("Mul", [query, writer.filled(headWidth ** -0.5, 1)]);
   const products = writer.op("MatMul", [apart(scaled, headWidth, [0, 2, 1, 3]), apart(key, headWidth, [0, 2, 3, 1])]);
-  const scores = causal ? writer.op("Add", [products, computed(causalMask(writer, query))]) : products;
+  const scores = causal ? writer.op("Add", [products, causalMask(writer, query)]) : products;
   const attended = writer.op("MatMul", [
     writer.op("Softmax", [scores], { axis: -1 }),
     apart(value, channels / heads, [0, 2, 1, 3]),

@@ -3,8 +3,6 @@
  * writes in more than one way.
  */
 export interface OnnxDialect {
-  /** What networks compute in. Inputs and outputs are float32 all the same. */
-  readonly element: "float32" | "float16";
   /** The type in which indices come in: the vocabulary's own, or the one that the device computes with. */
   readonly indices: "int64" | "int32";
   /**
@@ -23,6 +21,11 @@ export interface OnnxDialect {
    */
   convolutionChannels(channels: number): number;
   /**
+   * `as-is`: normalisations get what is to be normalised. `centred`: its mean is taken from it beforehand, where the kernels'
+   * variance is a difference of squares, which is lost in rounding where the mean is large beside the deviation.
+   */
+  readonly norms: "as-is" | "centred";
+  /**
    * `fused`: MultiHeadAttention. `products`: two matrix products with a softmax between them, whose scores [N, heads, T, S] lie
    * in memory.
    */
@@ -36,12 +39,12 @@ export interface AttentionShape {
   readonly causal: boolean;
 }
 
-/** The CPU provider's: everything has one kernel, in float32. */
+/** The CPU provider's: everything has one kernel. */
 export const CPU_DIALECT: OnnxDialect = {
-  element: "float32",
   indices: "int64",
   linear: "fused",
   sizes: "joined",
   convolutionChannels: (channels) => channels,
+  norms: "as-is",
   attention: () => "fused",
 };

@@ -1,8 +1,9 @@
+import type { StorageType } from "../../checkpoint/tensor-view.ts";
 import { type Graph, type Node, type NodeOf, type OpName, QUICK_GELU_ALPHA, type Value } from "../../graph/graph.ts";
 import { attentionAsProducts } from "./attention-products.ts";
 import { CPU_DIALECT, type OnnxDialect } from "./dialect.ts";
 import { CONTRIB_DOMAIN, DATA_TYPE, ModelWriter } from "./model-proto.ts";
-import { isMapped, type WeightPolicy, weightBytesOf } from "./weight-policy.ts";
+import { isHalved, isMapped, type WeightPolicy, weightBytesOf } from "./weight-policy.ts";
 
 /** The model as ONNX Runtime takes it, and the memory that its weights will take. */
 export interface LoweredGraph {
@@ -17,8 +18,8 @@ const PICTURE_AXES = { axes: [2, 3] } as const;
 
 /**
  * Writes a graph as an ONNX model, channels first: ONNX's own ops, and those of ONNX Runtime's that the provider has (`dialect`).
- * Weights stay in their files, in their storage type; a Cast stands behind each that is not what the network computes in, which
- * runs when the session is created (`resident`) or at every call (`mapped`, see `isMapped`).
+ * Networks compute in float32. Weights stay in their files, in their storage type; a Cast stands behind each that is stored otherwise, which
+ * runs when the session is created (`resident`) or at every call (`mapped`, `halved`).
  */
 export function lowerToOnnx(graph: Graph, policy: WeightPolicy = "mapped", dialect: OnnxDialect = CPU_DIALECT): LoweredGraph {
   const lowering = new Lowering(graph.name, policy, dialect);
@@ -37,6 +38,7 @@ class Lowering {
   readonly writer: ModelWriter;
   weightBytes = 0;
   readonly #names = new Map<number, string>();
+  readonly #replaceable = new Set<string>();
   readonly #policy: WeightPolicy;
   readonly #dialect: OnnxDialect;
 
@@ -48,13 +50,12 @@ class Lowering {
 
   input(name: string, type: "float32" | "int64", shape: readonly (number | string)[], value: Value): void {
     this.writer.input(name, type === "int64" ? this.#dialect.indices : type, shape);
-    this.#names.set(value.id, type === "int64" ? name : this.#computed(name));
+    this.#names.set(value.id, name);
   }
 
   output(name: string, value: Value): void {
-    const computed = this.#name(value);
     this.writer.output(name, "float32");
-    this.writer.rename(this.#dialect.element === "float32" ? computed : this.#cast(computed, "float32"), name);
+    this.writer.rename(this.#name(value), name);
   }
 
   lower(node: Node): void {
@@ -76,18 +77,19 @@ class Lowering {
     return this.writer.op(type, inputs, attributes, CONTRIB_DOMAIN);
   }
 
-  #cast(x: string, type: OnnxDialect["element"]): string {
-    return this.writer.op("Cast", [x], { to: DATA_TYPE[type] });
+  #cast(x: string, from: StorageType, to: "float32" | "float16"): string {
+    return from === to ? x : this.writer.op("Cast", [x], { to: DATA_TYPE[to] });
   }
 
-  /** A float32 value in the type that the network computes in. */
-  #computed(x: string): string {
-    const { element } = this.#dialect;
-    return element === "float32" ? x : this.#cast(x, element);
-  }
-
-  #filled(value: number, count: number): string {
-    return this.#computed(this.writer.filled(value, count));
+  /**
+   * The same tensor as one that ONNX Runtime does not compute with ahead of time: it is given the shape that it has, by numbers that a
+   * caller might replace. Nobody does.
+   */
+  #untilCalled(x: string, rank: number): string {
+    const asItIs = this.writer.ints(new Array<number>(rank).fill(0));
+    if (!this.#replaceable.has(asItIs)) this.writer.input(asItIs, "int64", [rank]);
+    this.#replaceable.add(asItIs);
+    return this.writer.op("Reshape", [x, asItIs]);
   }
 
   #sigmoidTimes(x: string, alpha: number): string {
@@ -96,16 +98,17 @@ class Lowering {
 
   readonly #rules: Rules = {
     weight: ({ attributes: { tensor, shape } }) => {
-      this.weightBytes += weightBytesOf(tensor, this.#policy, this.#dialect.element);
+      this.weightBytes += weightBytesOf(tensor, this.#policy);
       const [rows = 0, columns = 0] = shape;
       const stored = this.writer.stored(tensor, tensor.transposed ? [columns, rows] : shape);
       // A weight that a caller might replace is none that ONNX Runtime may cast ahead of time: nobody does.
       if (isMapped(tensor, this.#policy)) this.writer.input(stored, tensor.type, shape);
-      const { element } = this.#dialect;
-      const cast = tensor.type === element ? stored : this.#cast(stored, element);
-      return tensor.transposed ? this.writer.op("Transpose", [cast], { perm: [1, 0] }) : cast;
+      const kept = isHalved(tensor, this.#policy) ? "float16" : "float32";
+      const cast = this.#cast(stored, tensor.type, kept);
+      const turned = tensor.transposed ? this.writer.op("Transpose", [cast], { perm: [1, 0] }) : cast;
+      return kept === "float32" ? turned : this.#cast(this.#untilCalled(turned, shape.length), kept, "float32");
     },
-    constant: ({ attributes: { data, shape } }) => this.#computed(this.writer.floats(data, shape)),
+    constant: ({ attributes: { data, shape } }) => this.writer.floats(data, shape),
     linear: (node, inputs) => {
       if (this.#dialect.linear === "convolution") return this.#linearAsConvolution(node, inputs);
       const [x = "", weight = "", bias] = inputs;
@@ -114,15 +117,15 @@ class Lowering {
     },
     conv2d: (node, inputs) => this.#convolution(node, inputs),
     groupNorm: (node, inputs) => this.#groupNorm(node, inputs),
-    layerNorm: ({ attributes: { epsilon } }, inputs) =>
-      this.writer.op("LayerNormalization", inputs, { axis: -1, epsilon: { float: epsilon } }),
+    layerNorm: ({ attributes: { epsilon } }, [x = "", gamma = "", beta = ""]) =>
+      this.writer.op("LayerNormalization", [this.#toNormalise(x), gamma, beta], { axis: -1, epsilon: { float: epsilon } }),
     attention: ({ attributes: { heads, causal }, inputs: values }, inputs) => {
       const headWidth = (values[0]?.channels ?? Number.NaN) / heads;
       if (this.#dialect.attention({ headWidth, causal }) === "fused")
         return this.#contrib("MultiHeadAttention", inputs, { num_heads: heads, unidirectional: causal ? 1 : 0 });
       const [query = "", key = "", value = ""] = inputs;
       const channels = values[2]?.channels ?? Number.NaN;
-      return attentionAsProducts(this.writer, (x) => this.#computed(x), {
+      return attentionAsProducts(this.writer, {
         query,
         key,
         value,
@@ -143,7 +146,7 @@ class Lowering {
     tanh: (_, inputs) => this.writer.op("Tanh", inputs),
     add: (_, inputs) => this.writer.op("Add", inputs),
     multiply: (_, inputs) => this.writer.op("Mul", inputs),
-    scale: ({ attributes: { factor } }, [x = ""]) => this.writer.op("Mul", [x, this.#filled(factor, 1)]),
+    scale: ({ attributes: { factor } }, [x = ""]) => this.writer.op("Mul", [x, this.writer.filled(factor, 1)]),
     concat: ({ attributes: { axis } }, inputs) => this.writer.op("Concat", inputs, { axis }),
     upsampleLike: (_, [x = "", reference = ""]) => {
       if (this.#dialect.sizes === "apart") return this.#resize([x, "", "", this.#pictureSize(reference)], PICTURE_AXES);
@@ -216,12 +219,22 @@ class Lowering {
     const { groups, epsilon, silu } = node.attributes;
     const { writer } = this;
     const grouped = writer.op("Reshape", [x, writer.ints([0, groups, -1])]);
-    const normed = writer.op("InstanceNormalization", [grouped, this.#filled(1, groups), this.#filled(0, groups)], {
-      epsilon: { float: epsilon },
-    });
+    const normed = writer.op(
+      "InstanceNormalization",
+      [this.#toNormalise(grouped), this.writer.filled(1, groups), this.writer.filled(0, groups)],
+      {
+        epsilon: { float: epsilon },
+      },
+    );
     const image = writer.op("Reshape", [normed, writer.op("Shape", [x])]);
     const perChannel = (vector: string): string => writer.op("Reshape", [vector, writer.ints([-1, 1, 1])]);
     const result = writer.op("Add", [writer.op("Mul", [image, perChannel(gamma)]), perChannel(beta)]);
     return silu ? this.#sigmoidTimes(result, SILU_ALPHA) : result;
+  }
+
+  /** What is normalised along its last axis, as the provider's kernels want it. */
+  #toNormalise(x: string): string {
+    if (this.#dialect.norms === "as-is") return x;
+    return this.writer.op("Sub", [x, this.writer.op("ReduceMean", [x, this.writer.ints([-1])])]);
   }
 }

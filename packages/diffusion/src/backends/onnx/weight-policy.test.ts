@@ -8,7 +8,7 @@ import { writeSafetensors } from "../../checkpoint/write-safetensors.ts";
 import { GraphBuilder } from "../../graph/builder.ts";
 import { floatTensor } from "../../graph/tensor.ts";
 import { onnxBackend } from "./onnx-backend.ts";
-import { isMapped, residentBytesOf, type WeightPolicy, weightBytesOf } from "./weight-policy.ts";
+import { isHalved, isMapped, residentBytesOf, type WeightPolicy, weightBytesOf } from "./weight-policy.ts";
 
 const IN = 24;
 const OUT = 40;
@@ -60,9 +60,10 @@ describe("weights in files", () => {
     return y?.data;
   }
 
-  test.each(TYPES)("%s gives the same bits mapped and resident, and the right ones", async (type) => {
+  test.each(TYPES)("%s gives the same bits mapped, resident and halved, and the right ones", async (type) => {
     const mapped = await run(type, "mapped");
     expect(mapped).toEqual(await run(type, "resident"));
+    expect(mapped).toEqual(await run(type, "halved"));
     expect([...(mapped ?? [])].slice(0, 3)).toEqual([0, 1, 2].map(expected));
   });
 
@@ -73,6 +74,12 @@ describe("weights in files", () => {
     expect(isMapped({ ...tensor("float16", "turned"), transposed: true }, "mapped")).toBe(false);
     expect(isMapped({ ...tensor("float16", "weight"), source: new Uint8Array(8) }, "mapped")).toBe(false);
     expect(isMapped(tensor("float16", "weight"), "resident")).toBe(false);
+  });
+
+  test("whatever it is stored in, a large tensor takes two bytes a number where it is halved", () => {
+    for (const type of TYPES) expect(weightBytesOf(tensor(type, "weight"), "halved")).toBe(2 * IN * OUT);
+    expect(isHalved(tensor("float32", "bias"), "halved")).toBe(false);
+    expect(weightBytesOf(tensor("float16", "bias"), "halved")).toBe(4 * OUT);
   });
 
   test("what stays in its file takes no memory that the system cannot have back", () => {

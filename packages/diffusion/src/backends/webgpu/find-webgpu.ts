@@ -61,14 +61,22 @@ function describe({ name, kind, memory }: VulkanDevice): string {
   return `${name} (${kind}, ${(memory / 2 ** 30).toFixed(0)} GiB)`;
 }
 
+const NO_DRIVER = "WebGPU finds no Vulkan driver: install the graphics card's";
+
+/** Mesa's llvmpipe became able to between its releases 22.3 and 25.0. */
+function tooOld(device: VulkanDevice): string {
+  return `Vulkan has ${describe(device)}, whose driver cannot index arrays as WebGPU wants: install a newer one`;
+}
+
 function look(): WebGpuFinding {
   const build = `${process.platform} ${process.arch}`;
   if (!BUILDS.includes(build)) return { usable: false, why: `onnxruntime-node has no WebGPU on ${build}` };
   if (process.platform !== "linux")
     return { usable: true, why: "the adapters of this system cannot be listed ahead; a session tells whether there is one" };
   try {
-    const [adapter] = vulkanDevices().sort((a, b) => PREFERENCE.indexOf(a.kind) - PREFERENCE.indexOf(b.kind));
-    if (!adapter) return { usable: false, why: "WebGPU finds no Vulkan driver: install the graphics card's" };
+    const devices = vulkanDevices().sort((a, b) => PREFERENCE.indexOf(a.kind) - PREFERENCE.indexOf(b.kind));
+    const adapter = devices.find(({ indexesArrays }) => indexesArrays);
+    if (!adapter) return { usable: false, why: devices[0] ? tooOld(devices[0]) : NO_DRIVER };
     const drawback = whyNotUnasked(adapter);
     return { usable: true, adapter, why: `Vulkan has ${describe(adapter)}${drawback ? `, ${drawback}` : ""}` };
   } catch (error) {

@@ -8,6 +8,8 @@ export interface VulkanDevice {
   readonly largestRange: number;
   /** Bytes of the largest heap of memory that is local to it: a card's own, the machine's where the two share theirs. */
   readonly memory: number;
+  /** Whether shaders may index arrays of buffers and images by numbers that they compute: Dawn takes no device without it. */
+  readonly indexesArrays: boolean;
 }
 
 /** The loader's file, as distributions name it. */
@@ -23,6 +25,8 @@ const CREATE_INFO_BYTES = 64;
 const PROPERTIES = { bytes: 1024, type: 16, name: 20, nameBytes: 256, maxStorageBufferRange: 324 } as const;
 /** VkPhysicalDeviceMemoryProperties: 32 types of 8 bytes behind their count, then up to 16 heaps of 16 bytes behind theirs. */
 const MEMORY = { bytes: 1024, heapCount: 260, heaps: 264, heapBytes: 16, most: 16, flags: 8, deviceLocal: 1 } as const;
+/** VkPhysicalDeviceFeatures: 55 flags of 4 bytes; of them shader{UniformBuffer,SampledImage,StorageBuffer,StorageImage}ArrayDynamicIndexing. */
+const FEATURES = { bytes: 1024, flagBytes: 4, arrayIndexing: [33, 34, 35, 36] } as const;
 /** Machines have a few devices; a driver that says more is not believed. */
 const MOST_DEVICES = 64;
 
@@ -38,6 +42,7 @@ export function vulkanDevices(): VulkanDevice[] {
   const enumerate = vulkan.func("int vkEnumeratePhysicalDevices(void* instance, _Inout_ uint32_t* count, _Out_ void** devices)");
   const describe = vulkan.func("void vkGetPhysicalDeviceProperties(void* device, _Out_ uint8_t* properties)");
   const measure = vulkan.func("void vkGetPhysicalDeviceMemoryProperties(void* device, _Out_ uint8_t* properties)");
+  const able = vulkan.func("void vkGetPhysicalDeviceFeatures(void* device, _Out_ uint8_t* features)");
   const info = Buffer.alloc(CREATE_INFO_BYTES);
   info.writeUInt32LE(INSTANCE_CREATE_INFO, 0);
   const instance: [unknown] = [null];
@@ -53,7 +58,10 @@ export function vulkanDevices(): VulkanDevice[] {
       describe(device, properties);
       const memory = Buffer.alloc(MEMORY.bytes);
       measure(device, memory);
-      return { ...read(properties), memory: largestHeap(memory) };
+      const features = Buffer.alloc(FEATURES.bytes);
+      able(device, features);
+      const indexesArrays = FEATURES.arrayIndexing.every((flag) => features.readUInt32LE(flag * FEATURES.flagBytes) !== 0);
+      return { ...read(properties), memory: largestHeap(memory), indexesArrays };
     });
   } finally {
     destroy(instance[0], null);
@@ -72,7 +80,7 @@ function largestHeap(memory: Buffer): number {
   return Math.max(0, ...own.map((at) => Number(memory.readBigUInt64LE(at))));
 }
 
-function read(properties: Buffer): Omit<VulkanDevice, "memory"> {
+function read(properties: Buffer): Pick<VulkanDevice, "name" | "kind" | "largestRange"> {
   const name = properties.subarray(PROPERTIES.name, PROPERTIES.name + PROPERTIES.nameBytes);
   const end = name.indexOf(0);
   return {

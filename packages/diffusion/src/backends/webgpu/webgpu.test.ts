@@ -1,13 +1,9 @@
-import { existsSync } from "node:fs";
-import { InferenceSession } from "onnxruntime-node";
 import { describe, expect, it, test } from "vitest";
-import { reducedPrecisionJudge } from "../../conformance/reduced-precision.ts";
-import { type CaseResult, type Judge, runConformance } from "../../conformance/run-conformance.ts";
 import { GraphBuilder } from "../../graph/builder.ts";
 import type { Graph, NodeOf } from "../../graph/graph.ts";
 import { floatTensor } from "../../graph/tensor.ts";
 import { OP_GRAPHS, type OpGraph, runOpGraph } from "../../testing/op-graphs.ts";
-import { REFERENCE_FOLDERS } from "../../testing/reference.ts";
+import { takeSoftwareDriver } from "../../testing/software-vulkan.ts";
 import type { Backend, CompiledGraph } from "../backend.ts";
 import { chooseBackend } from "../choose-backend.ts";
 import { lowerToOnnx } from "../onnx/lower.ts";
@@ -18,49 +14,12 @@ import { findWebGpu, whyNotUnasked } from "./find-webgpu.ts";
 import { webGpuBackend, webGpuSession } from "./webgpu-backend.ts";
 import { webGpuDialect } from "./webgpu-dialect.ts";
 
-/** Chromium's Vulkan in software, as Debian's and Playwright's packages name its driver file. */
-const SOFTWARE_DRIVERS = ["/usr/lib/chromium/vk_swiftshader_icd.json", "/usr/lib/chromium-browser/vk_swiftshader_icd.json"];
-
-// Vulkan's loader reads this when it is first asked. A driver that was named already stays.
-const driver = SOFTWARE_DRIVERS.find((path) => existsSync(path));
-if (process.env.VK_ICD_FILENAMES === undefined && driver !== undefined) process.env.VK_ICD_FILENAMES = driver;
-
+takeSoftwareDriver();
 const { usable, adapter, why } = findWebGpu();
 if (!usable) console.error(`${why}: WebGPU's tests are skipped.`);
 
-/** Compiling a kernel in software takes a second, and networks have some dozens. */
-const PATIENCE = 600_000;
-
-/** A network of each kind, as its reference case runs it. */
-const CASES = [
-  { kind: "text_encoder", name: "tiny-xl-00" },
-  { kind: "unet", name: "tiny-xl-01" },
-  { kind: "controlnet", name: "tiny-xl-00" },
-  { kind: "vae", name: "tiny-sd15-00" },
-  { kind: "vae_tiny", name: "tiny-taesd" },
-];
-
-/** What the cases above compile. */
-const NETWORKS = ["ControlNet", "UNet", "VAE decoder", "VAE encoder", "text encoder", "tiny VAE decoder", "tiny VAE encoder"];
-
-async function runCase(wanted: { kind: string; name: string }, backend: Backend, judge?: Judge): Promise<CaseResult[]> {
-  const results: CaseResult[] = [];
-  const folder = REFERENCE_FOLDERS.at(-1) ?? "";
-  for await (const result of runConformance({ ...wanted, folder, openBackend: () => backend, ...(judge ? { judge } : {}) }))
-    results.push(result);
-  return results;
-}
-
-/** A backend that remembers what it was given to compile. */
-function remembering(real: Backend, graphs: Graph[]): Backend {
-  return {
-    ...real,
-    compile: (graph) => {
-      graphs.push(graph);
-      return real.compile(graph);
-    },
-  };
-}
+/** Compiling a kernel in software takes up to a second, and an attention is tried before it is used. */
+const PATIENCE = 120_000;
 
 describe.runIf(usable)("WebGPU", () => {
   const backend = webGpuBackend();
@@ -75,19 +34,6 @@ describe.runIf(usable)("WebGPU", () => {
         expect(Math.abs(value - (expected.data[i] ?? Number.NaN))).toBeLessThan(2e-5 * scale);
     });
   }
-
-  for (const wanted of CASES) {
-    it(`runs ${wanted.kind}/${wanted.name} to the reference's own tolerance`, { timeout: PATIENCE }, async () => {
-      expect(await runCase(wanted, backend)).toMatchObject([{ ...wanted, outcome: "passed" }]);
-    });
-  }
-
-  it("leaves nothing of these networks to the CPU", { timeout: PATIENCE }, async () => {
-    const graphs: Graph[] = [];
-    for (const wanted of CASES) await runCase(wanted, remembering(onnxBackend(), graphs));
-    expect([...new Set(graphs.map(({ name }) => name))].sort()).toEqual(NETWORKS);
-    for (const graph of graphs) await createWithoutCpu(graph);
-  });
 
   it("says that a tensor is too large for the adapter, and goes on with smaller ones", { timeout: PATIENCE }, async () => {
     // Two lines that make an area of 2^31 numbers, 8 GiB: more than software has, and than a buffer may have elsewhere.
@@ -107,13 +53,6 @@ describe.runIf(usable)("WebGPU", () => {
     expect((await runOpGraph(backend, area(2))).data).toEqual(new Float32Array(32).fill(3));
   });
 
-  it.runIf(adapter?.name.startsWith("SwiftShader"))("says that an adapter has no float16", { timeout: PATIENCE }, async () => {
-    const { layerNorm } = OP_GRAPHS;
-    if (!layerNorm) throw new Error("there is no layerNorm");
-    const half = webGpuBackend({ precision: "float16" });
-    await expect(runOpGraph(half, layerNorm)).rejects.toMatchObject({ code: "backend_unavailable", subject: "precision" });
-  });
-
   it("is taken by name, with the adapter's", () => {
     const { backend: chosen, why: reason } = chooseBackend({ device: "webgpu" });
     expect(chosen).toMatchObject({ precision: "float32", device: "webgpu" });
@@ -128,7 +67,7 @@ describe.runIf(usable)("WebGPU", () => {
 });
 
 test("a card is taken without being asked for where SDXL fits on it, and no program is", () => {
-  const card = { name: "a card", kind: "discrete", largestRange: 2 ** 31, memory: 24 * 2 ** 30 } as const;
+  const card = { name: "a card", kind: "discrete", largestRange: 2 ** 31, memory: 24 * 2 ** 30, indexesArrays: true } as const;
   expect(whyNotUnasked(card)).toBeUndefined();
   expect(whyNotUnasked({ ...card, memory: 8 * 2 ** 30 })).toContain("--precision float16");
   expect(whyNotUnasked({ ...card, kind: "software" })).toContain("slower than ONNX Runtime on the CPU");
@@ -165,31 +104,20 @@ function uncausal(node: NodeOf<"attention">): NodeOf<"attention"> {
 
 describe("the lowering for WebGPU", () => {
   for (const [name, graph] of Object.entries(OP_GRAPHS)) {
-    it.each(["float32", "float16"] as const)(`means the same as the CPU's: ${name}, in %s`, async (element) => {
+    it(`means the same as the CPU's: ${name}`, async () => {
       const expected = await runOpGraph(onnxBackend(), graph);
-      const actual = await runOpGraph(onCpu(element), graph);
+      const actual = await runOpGraph(onCpu(), graph);
       expect(actual.shape).toEqual([...expected.shape]);
-      const scale = Math.max(...expected.data.map(Math.abs));
-      const tolerance = { float32: 2e-6, float16: 4e-3 }[element] * scale;
+      const tolerance = 2e-6 * Math.max(...expected.data.map(Math.abs));
       for (const [i, value] of actual.data.entries())
         expect(Math.abs(value - (expected.data[i] ?? Number.NaN))).toBeLessThan(tolerance);
     });
   }
 });
 
-describe("whole networks lowered for WebGPU in float16, on the CPU's kernels", () => {
-  for (const wanted of CASES.filter(({ kind }) => kind !== "vae_tiny")) {
-    it(`stay as near to ${wanted.kind}/${wanted.name} as torch does in float16`, { timeout: PATIENCE }, async () => {
-      const results = await runCase(wanted, onCpu("float16"), reducedPrecisionJudge("float16"));
-      expect(results).toMatchObject([{ ...wanted, outcome: "passed" }]);
-      expect(results[0]?.groups.map(({ difference }) => difference > 1e-5)).toEqual([true]);
-    });
-  }
-});
-
 /** The graphs that WebGPU would get, with attention as products, on the CPU's kernels. */
-function onCpu(element: "float32" | "float16"): Backend {
-  const dialect = webGpuDialect(element, () => "products");
+function onCpu(): Backend {
+  const dialect = webGpuDialect(() => "products");
   return {
     ...onnxBackend(),
     compile: (graph) =>
@@ -199,26 +127,3 @@ function onCpu(element: "float32" | "float16"): Backend {
       }),
   };
 }
-
-/**
- * Creates a session that may not use the CPU, for one size. Where sizes are open there is one thing more, behind each GroupNorm: the four
- * numbers of a shape are put into another order.
- * @throws Error that says that nodes are left for the CPU
- */
-async function createWithoutCpu(graph: Graph): Promise<void> {
-  const fixed = (size: number | string): number => (typeof size === "number" ? size : (SIZES[size] ?? 1));
-  const inputs = graph.inputs.map((input) => ({ ...input, shape: input.shape.map(fixed) }));
-  const { model } = lowerToOnnx(
-    { ...graph, inputs },
-    "resident",
-    webGpuDialect("float32", () => "products"),
-  );
-  const session = await InferenceSession.create(model, {
-    ...webGpuSession(),
-    extra: { session: { model_external_initializers_file_folder_path: "/", disable_cpu_ep_fallback: "1" } },
-  });
-  await session.release();
-}
-
-/** Of the networks' open sizes; those of residuals are one, as where there is no ControlNet. */
-const SIZES: Readonly<Record<string, number>> = { batch: 2, tokens: 77, height: 16, width: 16 };
