@@ -11,6 +11,7 @@ const INTERRUPTED = 130;
  */
 export function reportFailure(error: unknown, { json }: { json: boolean }): number {
   if (error instanceof CommanderError && error.exitCode === 0) return 0; // --help and --version end this way
+  if (error instanceof CommanderError && error.code === "commander.help") return FAILED; // a command of several, named without one: its help was shown
   const { code, message, subject } = describe(error);
   if (json)
     process.stdout.write(`${JSON.stringify({ error: { code, message, ...(subject === undefined ? {} : { subject }) } })}\n`);

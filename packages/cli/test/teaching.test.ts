@@ -30,6 +30,13 @@ describe("kiln", () => {
     expect(code).toBe(1);
   });
 
+  it("shows a group's commands where none is named, and nothing besides", async () => {
+    const { code, out, err } = await kiln(["views"], folder);
+    expect(err).toMatch(/process <jobs\.\.\.>/);
+    expect(err).not.toContain("kiln: ");
+    expect([code, out]).toEqual([1, ""]);
+  });
+
   it("lists the schedulers under the names that generate takes", async () => {
     const { out } = await kiln(["schedulers"], folder);
     for (const name of ["EulerDiscreteScheduler", "DPM++ 2M Karras", "Align Your Steps", "Restart"]) expect(out).toContain(name);

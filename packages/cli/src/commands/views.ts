@@ -21,13 +21,13 @@ function processCommand(): Command {
     .description("Draw the pictures of jobs anew that have ended, with the scenario and message that they have now.")
     .argument("<jobs...>", "their ids")
     .action(async (words: readonly string[]) => {
+      const jobs = words.map(idOf);
       const { callAt, loadSettings, runningService } = await import("@kiln/server");
       const settings = loadSettings();
       const listeners = settings.KILN_LISTEN.filter(({ dialect }) => dialect === "views");
       if (listeners.length === 0)
         throw invalid("KILN_LISTEN", "KILN_LISTEN names no listener of the views dialect; give it the service's, as 8001=views.");
       const url = await runningService({ ...settings, KILN_LISTEN: listeners });
-      const jobs = words.map(idOf);
       const answer = await callAt(url, process.env.KILN_API_KEY, "POST", "/v1/views/process", { jobs });
       process.stdout.write(`${JSON.stringify(answer)}\n`);
     });
