@@ -1,6 +1,6 @@
 import type { Backend, CompiledGraph } from "../backends/backend.ts";
 import type { Graph } from "../graph/graph.ts";
-import { WeightAccount } from "./weight-account.ts";
+import { isHeldBy, WeightAccount } from "./weight-account.ts";
 
 /**
  * Compiled networks by name, within a budget of memory. Each is compiled when it is first asked for; when the budget is
@@ -76,10 +76,10 @@ export class NetworkCache {
 
   #start(graph: Graph): Entry {
     const expected = residentBytes(graph, this.backend);
-    const entry: Entry = { network: this.#compile(graph, expected), users: 0, expected, compiled: false };
+    const entry: Entry = { network: this.#compile(graph, expected), users: 0, expected, compiled: undefined };
     entry.network.then(
       (network) => {
-        entry.compiled = true;
+        entry.compiled = network;
         this.#account.add(network);
       },
       () => undefined, // the caller that awaits it hears of it
@@ -93,15 +93,19 @@ export class NetworkCache {
     return this.backend.compile(graph);
   }
 
+  #inUse(): readonly CompiledGraph[] {
+    return [...this.#entries.values()].flatMap(({ compiled, users }) => (compiled && users > 0 ? [compiled] : []));
+  }
+
   /** @param toCome bytes that must fit beside what is there. */
   async #evict(justUsed: string | undefined, toCome = 0): Promise<void> {
     for (const [key, entry] of this.#entries) {
       if (this.bytes + toCome <= this.#budgetBytes) return;
-      if (key === justUsed || entry.users > 0 || !entry.compiled) continue;
+      const { compiled, users } = entry;
+      if (key === justUsed || users > 0 || !compiled || isHeldBy(this.#inUse(), compiled)) continue;
       this.#entries.delete(key);
-      const network = await entry.network;
-      this.#account.remove(network);
-      await network.dispose();
+      this.#account.remove(compiled);
+      await compiled.dispose();
     }
   }
 }
@@ -116,5 +120,5 @@ interface Entry {
   users: number;
   /** Bytes that it will take. */
   readonly expected: number;
-  compiled: boolean;
+  compiled: CompiledGraph | undefined;
 }

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import type { CompiledGraph } from "../backends/backend.ts";
 import type { TensorView } from "../checkpoint/tensor-view.ts";
-import { WeightAccount } from "./weight-account.ts";
+import { isHeldBy, WeightAccount } from "./weight-account.ts";
 
 const tensor = (offset: number): TensorView => ({ source: "/weights", offset, byteLength: 4, type: "float32", shape: [1] });
 const network = (weightBytes: number, sharedWeights?: CompiledGraph["sharedWeights"]): CompiledGraph => ({
@@ -36,4 +36,22 @@ it("weights that networks share count once, until the last of these has gone", (
     return account.bytes;
   });
   expect(left).toEqual([117, 17, 0]);
+});
+
+it("a network is held by others that hold all its weights", () => {
+  const [a, b] = [tensor(0), tensor(4)];
+  const [plain, joined] = [
+    network(10, new Map([[a, 10]])),
+    network(
+      17,
+      new Map([
+        [a, 10],
+        [b, 7],
+      ]),
+    ),
+  ];
+  expect(isHeldBy([joined], plain)).toBe(true);
+  expect(isHeldBy([plain], joined)).toBe(false);
+  expect(isHeldBy([], plain)).toBe(false);
+  expect(isHeldBy([network(100)], network(100))).toBe(false);
 });

@@ -28,3 +28,9 @@ export class WeightAccount {
     if (before === 0 || now === 0) this.#bytes += change * bytes;
   }
 }
+
+/** Whether these others hold all that a network holds, so that nothing would be free without it. */
+export function isHeldBy(others: readonly CompiledGraph[], { sharedWeights }: CompiledGraph): boolean {
+  if (!sharedWeights) return false;
+  return [...sharedWeights.keys()].every((tensor) => others.some((other) => other.sharedWeights?.has(tensor)));
+}
