@@ -229,6 +229,8 @@ test("the OpenAPI document is whole: every reference and every operation's answe
   const ids = Object.values(document.paths).flatMap((path) => Object.values(path).map(({ operationId }) => operationId));
   expect(new Set(ids).size).toBe(ids.length);
   expect(JSON.stringify(document.paths["/v1/jobs"])).toContain("guidance_scale");
+  expect(JSON.stringify(document.paths["/v1/jobs/batch"])).toContain("Idempotency-Key");
+  expect(JSON.stringify(document.paths["/v1/jobs/{id}/events"])).toContain("Last-Event-ID");
 });
 
 test("a job's events come as Server-Sent Events, and a reader who knows the end is not told again", async () => {

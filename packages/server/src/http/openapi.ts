@@ -15,7 +15,8 @@ export function openapiOf(routes: readonly Route[], version: string): Record<str
     info: {
       title: "Kiln",
       version,
-      description: "Self-hosted Stable Diffusion XL: jobs, pictures, models.",
+      description:
+        "Self-hosted Stable Diffusion XL: jobs, pictures, models. GET /v1/events is a WebSocket: it sends the events of all of the caller's jobs as JSON, {event, data}, and takes the key as ?token= too.",
       license: { name: "Apache-2.0", identifier: "Apache-2.0" },
     },
     paths,
@@ -32,7 +33,17 @@ export function openapiOf(routes: readonly Route[], version: string): Record<str
 }
 
 function operationOf(each: Route): Record<string, unknown> {
-  const parameters = [...parametersOf(each.params, "path"), ...parametersOf(each.query, "query")];
+  const parameters = [
+    ...parametersOf(each.params, "path"),
+    ...parametersOf(each.query, "query"),
+    ...Object.entries(each.headers).map(([name, description]) => ({
+      name,
+      in: "header",
+      required: false,
+      description,
+      schema: { type: "string" },
+    })),
+  ];
   const content: Record<string, unknown> = {};
   if (each.body) content["application/json"] = { schema: jsonSchema(each.body, "input") };
   for (const type of each.bodyTypes)

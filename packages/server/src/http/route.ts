@@ -43,6 +43,8 @@ export interface RouteSpec<Params extends z.ZodType, Query extends z.ZodType, Bo
   summary: string;
   tag: string;
   params?: Params;
+  /** Headers that the route reads, each with what it is for; they may be left out. */
+  headers?: Readonly<Record<string, string>>;
   query?: Query;
   body?: Body;
   /** Content types of the body besides JSON, said in the document. */
@@ -63,6 +65,7 @@ export interface Route {
   summary: string;
   tag: string;
   params: z.ZodType | undefined;
+  headers: Readonly<Record<string, string>>;
   query: z.ZodType | undefined;
   body: z.ZodType | undefined;
   bodyTypes: string[];
@@ -86,6 +89,7 @@ export function route<
     summary: spec.summary,
     tag: spec.tag,
     params: spec.params,
+    headers: spec.headers ?? {},
     query: spec.query,
     body: spec.body,
     bodyTypes: spec.bodyTypes ?? [],

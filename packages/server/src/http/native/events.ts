@@ -89,6 +89,7 @@ export const eventRoutes: Route[] = [
     summary: "A job's states, progress and previews as Server-Sent Events, until it ends",
     tag: "jobs",
     params: idParams,
+    headers: { "Last-Event-ID": "The id of the last event of an earlier stream: nothing is sent where that was the job's end" },
     answers: {
       200: { description: "Events job, progress and preview", contentType: "text/event-stream" },
       204: { description: "The job has ended, and Last-Event-ID says that its reader knows" },

@@ -11,11 +11,18 @@ const DEFAULT_PAGE = 50;
 
 const JOB = { description: "The job", schema: jobSchema };
 
+const MAX_IDEMPOTENCY_KEY = 255;
+const IDEMPOTENCY = {
+  "Idempotency-Key": `1 to ${MAX_IDEMPOTENCY_KEY} characters: the same key with the same request answers with the same jobs, with another request 422`,
+};
+
 function idempotencyKey(headers: Record<string, unknown>): string | undefined {
   const key = headers["idempotency-key"];
   if (key === undefined) return undefined;
-  if (typeof key !== "string" || key.length < 1 || key.length > 255) {
-    throw new ServiceError("invalid_request", "Idempotency-Key: must be 1 to 255 characters.", { field: "Idempotency-Key" });
+  if (typeof key !== "string" || key.length < 1 || key.length > MAX_IDEMPOTENCY_KEY) {
+    throw new ServiceError("invalid_request", `Idempotency-Key: must be 1 to ${MAX_IDEMPOTENCY_KEY} characters.`, {
+      field: "Idempotency-Key",
+    });
   }
   return key;
 }
@@ -41,6 +48,7 @@ export const jobRoutes: Route[] = [
     path: "/v1/jobs",
     summary: "Create a job",
     tag: "jobs",
+    headers: IDEMPOTENCY,
     body: requestDocument,
     answers: { 202: JOB },
     async handle({ body, caller, context, request, reply }) {
@@ -54,6 +62,7 @@ export const jobRoutes: Route[] = [
     path: "/v1/jobs/batch",
     summary: "Create several jobs, all or none",
     tag: "jobs",
+    headers: IDEMPOTENCY,
     body: z.object({ requests: z.array(requestDocument).min(1).max(MAX_BATCH_REQUESTS) }),
     answers: { 202: { description: "The jobs", schema: z.object({ jobs: z.array(jobSchema) }) } },
     async handle({ body, caller, context, request, reply }) {
