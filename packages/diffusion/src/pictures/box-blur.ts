@@ -51,8 +51,8 @@ interface Lines {
 function boxLines(data: Uint8Array, radius: number, { lines, length, line, step, channels }: Lines): Uint8Array {
   const out = new Uint8Array(data.length);
   const inner = Math.trunc(radius);
-  const weight = Math.floor(ONE / (2 * radius + 1));
-  const outerWeight = Math.floor((ONE - (2 * inner + 1) * weight) / 2);
+  const weight = Math.floor(ONE / (2 * radius + 1)) / ONE;
+  const outerWeight = Math.floor(((1 - (2 * inner + 1) * weight) * ONE) / 2) / ONE;
   // One line of one channel, its ends repeated as far as the box reaches.
   const padded = new Uint8Array(length + 2 * inner + 2);
   for (let each = 0; each < lines; each++) {
@@ -66,7 +66,7 @@ function boxLines(data: Uint8Array, radius: number, { lines, length, line, step,
       for (let place = 0; place < length; place++) {
         const before = padded[place] ?? 0;
         const after = padded[place + 2 * inner + 2] ?? 0;
-        out[start + place * step] = Math.floor((sum * weight + (before + after) * outerWeight) / ONE + 0.5);
+        out[start + place * step] = sum * weight + (before + after) * outerWeight + 0.5;
         sum += after - (padded[place + 1] ?? 0);
       }
     }

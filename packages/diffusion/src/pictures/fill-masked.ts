@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import { boxBlur } from "./box-blur.ts";
 import type { MaskPicture, Picture } from "./picture.ts";
 
@@ -15,14 +16,15 @@ const ALPHA = 3;
 
 /**
  * Covers what a mask shows with the colours around it, as AUTOMATIC1111's masked content "fill": what is visible is blurred ever less,
- * and the layers lie over one another.
+ * and the layers lie over one another. Between two layers other work of the process has its turn.
  */
-export function fillMasked(picture: Picture, mask: MaskPicture): Picture {
+export async function fillMasked(picture: Picture, mask: MaskPicture): Promise<Picture> {
   const { width, height } = picture;
   const area = width * height;
   const visible = { width, height, channels: CHANNELS, data: premultiplied(picture, mask) };
   const out = new Float32Array(area * CHANNELS);
   for (const [sigma, times] of LAYERS) {
+    await setImmediate();
     const layer = boxBlur(visible, sigma);
     for (let time = 0; time < times; time++) layOver(out, layer);
   }

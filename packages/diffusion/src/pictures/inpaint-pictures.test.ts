@@ -52,8 +52,8 @@ test.each([
   expect(furthest(boxBlur({ ...PICTURE, channels: 3 }, sigma), expected)).toBe(0);
 });
 
-test("what a mask covers is filled with the colours around it, as A1111 does with Pillow", () => {
-  const filled = fillMasked(PICTURE, maskOf(6, 7, [2, 2, 3, 3, 255], [2, 1, 1, 1, 128]));
+test("what a mask covers is filled with the colours around it, as A1111 does with Pillow", async () => {
+  const filled = await fillMasked(PICTURE, maskOf(6, 7, [2, 2, 3, 3, 255], [2, 1, 1, 1, 128]));
   const expected = [
     11, 48, 85, 122, 159, 196, 233, 14, 51, 88, 125, 162, 199, 236, 17, 54, 91, 128, 165, 202, 239, 20, 57, 94, 127, 144, 164,
     242, 23, 60, 97, 134, 171, 208, 245, 26, 63, 100, 137, 174, 211, 248, 126, 124, 127, 128, 126, 122, 127, 133, 117, 106, 143,

@@ -31,7 +31,7 @@ export interface PreparedInpainting {
  * drawn, as there.
  * @throws KilnError invalid_request for latents in place of a picture
  */
-export function prepareInpainting(pictures: LoadedPictures, request: CompleteRequest): PreparedInpainting {
+export async function prepareInpainting(pictures: LoadedPictures, request: CompleteRequest): Promise<PreparedInpainting> {
   const { inpaint } = request;
   const { image, mask } = pictures;
   if (!inpaint || !mask || !image) return { pictures, surroundings: undefined };
@@ -48,7 +48,7 @@ export function prepareInpainting(pictures: LoadedPictures, request: CompleteReq
     ? pictures.controls.map((control) => shown(resizeLanczos(control, image.width, image.height)))
     : pictures.controls;
   return {
-    pictures: { image: inpaint.fill === "fill" ? fillMasked(drawn, drawnMask) : drawn, mask: drawnMask, controls },
+    pictures: { image: inpaint.fill === "fill" ? await fillMasked(drawn, drawnMask) : drawn, mask: drawnMask, controls },
     // The whole picture's mask is made harder, so that the original's edge does not shine through.
     surroundings: { original: image, mask: region ? soft : doubled(soft), region },
   };

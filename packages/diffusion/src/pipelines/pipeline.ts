@@ -136,7 +136,7 @@ export class Pipeline {
     const pictures = await loadPictures(request);
     const complete = completeRequest(request, { ...this.#about, loras }, sizeOf(pictures.image));
     const vae = complete.vae === undefined ? undefined : await this.model.autoencoderOf(complete.vae);
-    const inpainting = prepareInpainting(pictures, complete);
+    const inpainting = await prepareInpainting(pictures, complete);
     const passes = planPasses({ base: this.model, ...(await this.#openCompanions(complete)) }, complete, vae);
     checkFits(
       passes.map((pass) => ({ ...pass.request, model: pass.model, rows: this.#rows(pass.request) })),
