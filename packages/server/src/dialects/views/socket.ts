@@ -1,6 +1,6 @@
-import type {} from "@fastify/websocket";
+import type { WebsocketHandler } from "@fastify/websocket";
 import type { FastifyInstance } from "fastify";
-import { messageOf } from "../../errors.ts";
+import { messageOf, ServiceError } from "../../errors.ts";
 import type { BusEvent } from "../../events/bus.ts";
 import type { ServerContext } from "../../http/dialect.ts";
 import { baseUrlOf } from "../../http/request-context.ts";
@@ -29,26 +29,28 @@ export function registerSocket(app: FastifyInstance, viewJobs: ViewJobs, account
   });
   app.addHook("onClose", async () => stop());
 
-  for (const slash of ["/", ""]) {
-    app.get(`/ws/jobs${slash}`, { websocket: true, config }, (socket, request) => {
-      const listener: Listener = {
-        owner: request.caller.owner,
-        base: baseUrlOf(request, context),
-        send(message) {
-          if (socket.bufferedAmount > LOST_READER_BYTES) socket.terminate();
-          else if (socket.readyState === socket.OPEN) socket.send(JSON.stringify(message));
-        },
-      };
-      listeners.add(listener);
-      const beat = setInterval(() => socket.ping(), HEARTBEAT_MILLISECONDS);
-      socket.on("close", () => {
-        clearInterval(beat);
-        listeners.delete(listener);
-      });
-      socket.on("error", () => socket.terminate());
-      listener.send({ type: "connection_established" });
+  const wsHandler: WebsocketHandler = (socket, request) => {
+    const listener: Listener = {
+      owner: request.caller.owner,
+      base: baseUrlOf(request, context),
+      send(message) {
+        if (socket.bufferedAmount > LOST_READER_BYTES) socket.terminate();
+        else if (socket.readyState === socket.OPEN) socket.send(JSON.stringify(message));
+      },
+    };
+    listeners.add(listener);
+    const beat = setInterval(() => socket.ping(), HEARTBEAT_MILLISECONDS);
+    socket.on("close", () => {
+      clearInterval(beat);
+      listeners.delete(listener);
     });
-  }
+    socket.on("error", () => socket.terminate());
+    listener.send({ type: "connection_established" });
+  };
+  const handler = async () => {
+    throw new ServiceError("malformed", "This address is a WebSocket's: send Upgrade: websocket.");
+  };
+  for (const slash of ["/", ""]) app.route({ method: "GET", url: `/ws/jobs${slash}`, config, handler, wsHandler });
 }
 
 async function tell(

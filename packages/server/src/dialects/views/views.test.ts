@@ -399,6 +399,7 @@ describe("with the test engine", () => {
     expect(other.messages).toHaveLength(1);
     own.close();
     other.close();
+    expect(await anna.send("GET", "/ws/jobs/")).toEqual({ status: 400, json: { detail: expect.stringContaining("WebSocket") } });
   });
 
   test("where the operator allows it, anybody registers, although a key exists", async () => {
