@@ -259,7 +259,9 @@ test("a mask is painted over as A1111 does it, also where nothing is said", asyn
   expect(await storedMask()).toMatchObject({ min: 255, max: 255 });
   await drawn("/img2img", { ...small, mask: half, mask_round: false, inpainting_mask_invert: 1 });
   expect(await storedMask()).toMatchObject({ min: 102, max: 102 });
-  await drawn("/img2img", { ...small, mask: null });
+  const plain = await drawn("/img2img", { ...small, mask: null, initial_noise_multiplier: 1.1, s_min_uncond: 0.5 });
+  expect(plain.info.comments).toContain("initial_noise_multiplier");
+  expect(plain.info.comments).toContain("s_min_uncond");
   expect(Object.keys(await lastRequest())).not.toContain("inpaint");
 });
 

@@ -60,7 +60,9 @@ export async function planImage(
     strength,
     ...(mask === undefined ? {} : { mask, inpaint: inpaintOf(fields) }),
   }));
-  return planOf(fields, draft, starts);
+  const multiplier = fields.initial_noise_multiplier ?? 1;
+  const remarks = multiplier === 1 ? [] : ["initial_noise_multiplier: the noise was left as it is."];
+  return planOf(fields, { ...draft, remarks: [...draft.remarks, ...remarks] }, starts);
 }
 
 interface Draft {
@@ -206,6 +208,11 @@ function remarksOf(fields: CommonFields, vae: string | undefined, prompt: ReadPr
   const scripts = Object.keys(fields.alwayson_scripts ?? {}).filter((name) => name.toLowerCase() !== "controlnet");
   const remarks: [boolean, string][] = [
     [fields.restore_faces === true, "restore_faces: no face restoration is installed."],
+    [(fields.s_min_uncond ?? 0) > 0, "s_min_uncond: every step was guided."],
+    [
+      fields.infotext !== null && fields.infotext !== undefined && fields.infotext !== "",
+      "infotext: not read; only the fields count.",
+    ],
     [fields.tiling === true, "tiling: pictures are not made to tile."],
     [vae !== undefined, `sd_vae: ${vae?.slice(0, 200)} not found; the checkpoint's own VAE was used.`],
     [unbalanced, "control_mode: prompt and ControlNet were balanced."],
