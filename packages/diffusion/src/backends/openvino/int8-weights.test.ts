@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync, utimesSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -70,8 +70,8 @@ describe("int8 weights", () => {
   it("are made once, and hold the weights to half a step", async () => {
     const notices: string[] = [];
     const options = { int8Folder, onNotice: (sentence: string) => notices.push(sentence) };
+    const [made] = await Promise.all([int8Weights(graph, options), int8Weights(graph, options)]);
     await int8Weights(graph, options);
-    const made = await int8Weights(graph, options);
     expect(notices).toHaveLength(1);
     for (const [node, { values, scales }] of made) {
       if (node.op !== "weight") expect.fail("a layer has a weight");
@@ -85,10 +85,13 @@ describe("int8 weights", () => {
     }
   });
 
-  it("are made anew when the weights' file has changed, and the old ones go", async () => {
+  it("are made anew when the weights' file has changed, and the old ones and what was left unfinished go", async () => {
     await int8Weights(graph, { int8Folder });
     const before = readdirSync(int8Folder);
     utimesSync(path, 1, 1);
+    const unfinished = join(int8Folder, "other.safetensors.1.partial");
+    writeFileSync(unfinished, "");
+    utimesSync(unfinished, 1, 1);
     await int8Weights(graph, { int8Folder });
     const after = readdirSync(int8Folder);
     expect(after).toHaveLength(1);

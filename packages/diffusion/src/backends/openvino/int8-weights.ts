@@ -48,17 +48,20 @@ export async function int8Weights(
   if (layers.length === 0) return new Map();
   const sources = sourcesOf(layers);
   const path = join(folder, `${fingerprint(layers, sources)}.safetensors`);
-  if (!existsSync(path)) {
+  if (making.has(path)) await making.get(path);
+  else if (!existsSync(path)) {
     const bytes = layers.reduce((sum, { attributes: { shape } }) => sum + elements(shape), 0);
     onNotice?.(`Rounding ${graph.name}'s weights to int8, once: ${Math.ceil(bytes / 2 ** 20)} MiB in ${folder}.`);
-    await make(path, folder, layers, sources).catch((cause: unknown) => {
-      const message = `int8 weights cannot be written into ${folder}: make room there, or name another folder in XDG_CACHE_HOME.`;
-      throw cause instanceof KilnError ? cause : new KilnError("file_unsupported", message, { subject: folder, cause });
-    });
+    const made = make(path, folder, layers, sources).finally(() => making.delete(path));
+    making.set(path, made);
+    await made;
   }
   const { tensors } = await openSafetensors(path);
   return new Map(layers.map((node, index) => [node, matrixOf(tensors, index)]));
 }
+
+/** Files that this process is making, by their paths: who wants the same one waits for it. */
+const making = new Map<string, Promise<void>>();
 
 function defaultFolder(): string {
   return join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "kiln", "int8");
@@ -96,8 +99,6 @@ async function make(
   layers: readonly NodeOf<"weight">[],
   sources: readonly Source[],
 ): Promise<void> {
-  await mkdir(folder, { recursive: true });
-  await removeStale(folder);
   const tensors = layers.flatMap(({ attributes: { tensor, shape } }, index): TensorToWrite[] => {
     const [rows = 0, columns = 0] = shape;
     const scales = new Float32Array(rows);
@@ -106,7 +107,15 @@ async function make(
       { name: `${index}.scales`, type: "float32", shape: [rows, 1], bytes: () => new Uint8Array(scales.buffer) },
     ];
   });
-  await writeSafetensors(path, tensors, { [SOURCES]: JSON.stringify(sources) });
+  try {
+    await mkdir(folder, { recursive: true });
+    await removeStale(folder);
+    await writeSafetensors(path, tensors, { [SOURCES]: JSON.stringify(sources) });
+  } catch (cause) {
+    if (cause instanceof KilnError) throw cause;
+    const message = `int8 weights cannot be written into ${folder}: make room there, or name another folder in XDG_CACHE_HOME.`;
+    throw new KilnError("file_unsupported", message, { subject: folder, cause });
+  }
 }
 
 /** The signed bytes of a matrix, piece by piece; the scales of its rows are filled in on the way. */
@@ -122,11 +131,18 @@ async function* quantized(tensor: TensorView, columns: number, scales: Float32Ar
   }
 }
 
-/** Removes files whose weights have changed or gone. */
+/** A file that is being written grows all the time; one that has not for so long was left by a process that was killed. */
+const ABANDONED_MILLISECONDS = 3_600_000;
+
+/** Removes files whose weights have changed or gone, and what was never finished. */
 async function removeStale(folder: string): Promise<void> {
   for (const name of await readdir(folder)) {
-    if (!name.endsWith(".safetensors")) continue;
     const path = join(folder, name);
+    if (name.endsWith(".partial")) {
+      const written = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Date.now();
+      if (Date.now() - written > ABANDONED_MILLISECONDS) await rm(path, { force: true });
+    }
+    if (!name.endsWith(".safetensors")) continue;
     const stays = await openSafetensors(path).then(
       ({ metadata }) => isCurrent(metadata.get(SOURCES)),
       () => false,
