@@ -15,6 +15,7 @@ import { MAX_JSON_DEPTH, nestsDeeperThan } from "./json-depth.ts";
 import { nativeDialect } from "./native/index.ts";
 import { wantsPage } from "./page-files.ts";
 import { sendProblem } from "./problem.ts";
+import { refuseBroken } from "./refuse-broken.ts";
 import { refuseOtherMethods } from "./refuse-methods.ts";
 import { registerWebPage, sendPage } from "./web-page.ts";
 
@@ -40,6 +41,7 @@ export async function makeApp(listener: Listener, context: ServerContext): Promi
       return typeof given === "string" && REQUEST_ID.test(given) ? given : newId("req");
     },
     routerOptions: { maxParamLength: 500, ignoreTrailingSlash: false },
+    clientErrorHandler: refuseBroken,
   });
   await app.register(cors, {
     origin: settings.KILN_CORS_ORIGINS,
