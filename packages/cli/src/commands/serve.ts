@@ -97,7 +97,8 @@ function modelOf({ catalogue }: RunningServer["context"]): { name: string; demo:
 function backendOf({ supervisor }: RunningServer["context"]): string {
   const about = supervisor?.about;
   if (about === undefined) return "none in this process: workers draw";
-  return /onnx/i.test(about.backend) ? `${about.backend}; ${chooseBackend().why}` : about.backend;
+  // Elsewhere the device was named, or is its own reason.
+  return /onnx.*cpu/i.test(about.backend) ? `${about.backend}; ${chooseBackend().why}` : about.backend;
 }
 
 function isLocal(url: string): boolean {
