@@ -3,6 +3,7 @@ import { z } from "zod";
 import type { ServiceError } from "../errors.ts";
 import { asServiceError, logFailure } from "../http/problem.ts";
 import { findUnstorable } from "../jobs/parse.ts";
+import { NUMBER } from "./loose.ts";
 
 /** One entry of the `detail` list that services made with FastAPI answer with 422. */
 export interface FieldError {
@@ -22,7 +23,6 @@ export class FieldErrors extends Error {
   }
 }
 
-const NUMBER = /^\s*[+-]?\d+(?:\.\d+)?\s*$/;
 const numeric = (value: unknown): unknown => (typeof value === "string" && NUMBER.test(value) ? Number(value) : value);
 
 /** Those services take numbers that come as text, from forms and from loosely typed clients. */

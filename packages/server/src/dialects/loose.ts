@@ -1,6 +1,7 @@
 import { z } from "zod";
 
-const NUMBER = /^\s*[+-]?\d+(?:\.\d+)?\s*$/;
+/** A number as text: as Python reads it, without its words for what is none. */
+export const NUMBER = /^\s*[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d{1,3})?\s*$/i;
 const WORDS: ReadonlyMap<unknown, boolean> = new Map<unknown, boolean>([
   ...(["true", "1", "yes", "on", 1] as const).map((word) => [word, true] as const),
   ...(["false", "0", "no", "off", 0] as const).map((word) => [word, false] as const),

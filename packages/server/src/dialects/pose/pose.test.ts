@@ -103,6 +103,16 @@ describe("with the test engine", () => {
     expect(await lastRequest()).toMatchObject({ prompt: "some JSON", seed: 3 });
   });
 
+  test.each([
+    ["1e1", 10],
+    [" 7.50 ", 7.5],
+    [".5", 0.5],
+    ["+3.", 3],
+  ])("a guidance scale of %j is %d", async (guidance_scale, expected) => {
+    expect((await generate(server, { prompt: "x", width: "64", height: "64", guidance_scale })).status).toBe(200);
+    expect((await lastRequest()).guidance_scale).toBe(expected);
+  });
+
   const json = (body: unknown) => ({
     method: "POST",
     body: JSON.stringify(body),
@@ -135,6 +145,11 @@ describe("with the test engine", () => {
     [{ prompt: "x", num_inference_steps: "0" }, "num_inference_steps", "greater_than_equal"],
     [{ prompt: "x", num_inference_steps: "2.5" }, "num_inference_steps", "int_type"],
     [{ prompt: "x", guidance_scale: "31" }, "guidance_scale", "less_than_equal"],
+    [{ prompt: "x", guidance_scale: "1e400" }, "guidance_scale", undefined],
+    [{ prompt: "x", guidance_scale: "NaN" }, "guidance_scale", "number_type"],
+    [{ prompt: "x", guidance_scale: "Infinity" }, "guidance_scale", "number_type"],
+    [{ prompt: "x", width: "1e30" }, "width", undefined],
+    [{ prompt: "x", seed: "1e3" }, "seed", undefined],
     [{ prompt: "x", seed: "-2" }, "seed", undefined],
     [{ prompt: "x", seed: "18446744073709551616" }, "seed", undefined],
     [{ prompt: "x", pose: "no file" }, "pose", "value_error"],
