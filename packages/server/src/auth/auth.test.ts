@@ -135,6 +135,16 @@ describe("with keys", () => {
     expect((await server.call("POST", "/v1/jobs", { prompt: "x" }, bearer(key))).status).toBe(202);
   });
 
+  test("a quota holds against requests that come together", async () => {
+    const { key } = (await server.call("POST", "/v1/keys", { name: "crowd", quota_pictures_per_day: 3 }, bearer(admin))).json as {
+      key: string;
+    };
+    const answers = await Promise.all(
+      Array.from({ length: 10 }, async () => (await server.call("POST", "/v1/jobs", { prompt: "x" }, bearer(key))).status),
+    );
+    expect(answers.sort()).toEqual([202, 202, 202, 429, 429, 429, 429, 429, 429, 429]);
+  });
+
   test("a quota of steps x pixels counts the same way", async () => {
     const { key } = (
       await server.call("POST", "/v1/keys", { name: "one megapixel step", quota_megapixel_steps_per_day: 1 }, bearer(admin))

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Caller } from "../auth/caller.ts";
 import type { PictureLinks } from "../auth/picture-links.ts";
+import { QuotaTurns } from "../auth/quota.ts";
 import { ServiceError } from "../errors.ts";
 import type { EventBus, JobProgress } from "../events/bus.ts";
 import { requestScope } from "../http/request-scope.ts";
@@ -64,6 +65,7 @@ export class JobService {
   readonly #news: JobNews;
   readonly #records: Batcher<NewJob, BornJob>;
   readonly #places: Batcher<QueueEntry, true>;
+  readonly #quotaTurns = new QuotaTurns();
   #waiting = 0;
 
   constructor(parts: JobServiceParts) {
@@ -127,6 +129,17 @@ export class JobService {
     const requests = inputs.map((input) => parseOrRefuse(generationRequestSchema, applyPreset(input, this.#parts.presets)));
     for (const request of requests) this.#parts.checkContent(request, caller);
     const complete = requests.map((request) => completeRequest(request, this.#parts.catalogue, this.#parts.operator));
+    return await this.#quotaTurns.run(caller, async () => await this.#record(complete, caller, options, fingerprint));
+  }
+
+  /** Checks what limits a caller, and records and queues jobs. */
+  async #record(
+    complete: readonly CompleteRequest[],
+    caller: Caller,
+    options: SubmitOptions,
+    fingerprint: string,
+  ): Promise<JobView[]> {
+    const { idempotencyKey } = options;
     await this.#admit(complete, caller);
     const jobs: NewJob[] = [];
     for (const request of complete) jobs.push(await this.#prepare(request, caller, options));
