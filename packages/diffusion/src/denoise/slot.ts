@@ -46,8 +46,11 @@ export interface SlotControl extends RowControl {
 export interface Inpainting {
   /** [1, height, width]: 1 where the picture is painted anew. */
   readonly mask: Float32Array;
-  /** 4-channel networks: after every step the rest is put back from these latents, noised with `noise`. */
-  readonly keep: { readonly latents: Float32Array; readonly noise: Float32Array } | undefined;
+  /**
+   * The rest is put back from these latents: after every step, noised with `noise`; or, where the scheduler keeps the rest itself and there
+   * is no `noise`, after the last. Undefined: nothing is put back, as in diffusers' networks of 9 channels.
+   */
+  readonly keep: { readonly latents: Float32Array; readonly noise: Float32Array | undefined } | undefined;
   /** 9-channel networks: the latents of the picture with the masked part blanked, shown to the network beside the mask. */
   readonly maskedLatents: Float32Array | undefined;
 }

@@ -2,8 +2,9 @@ import { KilnError } from "../errors.ts";
 import type { AdapterStack } from "../networks/adapter-stack.ts";
 import type { NoisePredictor } from "../networks/noise-predictor.ts";
 import type { Row } from "../networks/row.ts";
+import { blendByMask } from "../schedulers/arithmetic.ts";
 import { guided } from "./guidance.ts";
-import type { Slot, SlotControl } from "./slot.ts";
+import type { Inpainting, Slot, SlotControl } from "./slot.ts";
 
 /**
  * One evaluation for each of several slots, in one call of the UNet as far as their ControlNets allow (`NoisePredictor`): the
@@ -69,18 +70,10 @@ function advance(slot: Slot, predictions: readonly Float32Array[]): Float32Array
 }
 
 /** Outside the mask, the given picture as it would be at this noise level (as diffusers' inpainting with 4-channel networks does). */
-function keepUnmasked(
-  slot: Slot,
-  sample: Float32Array,
-  mask: Float32Array,
-  keep: { latents: Float32Array; noise: Float32Array },
-): Float32Array {
+function keepUnmasked(slot: Slot, sample: Float32Array, mask: Float32Array, keep: NonNullable<Inpainting["keep"]>): Float32Array {
   const { scheduler } = slot.definition;
-  const known = slot.done ? keep.latents : scheduler.addNoise(keep.latents, keep.noise, slot.scheduler.index);
-  return sample.map((value, i) => {
-    const painted = mask[i % mask.length] ?? 0;
-    return (1 - painted) * (known[i] ?? 0) + painted * value;
-  });
+  if (slot.done) return blendByMask(sample, keep.latents, mask);
+  return keep.noise ? blendByMask(sample, scheduler.addNoise(keep.latents, keep.noise, slot.scheduler.index), mask) : sample;
 }
 
 function join(...parts: readonly Float32Array[]): Float32Array {

@@ -83,7 +83,7 @@ export async function prepareSlot(pass: Pass, seed: PictureSeed): Promise<Slot> 
   return new Slot(
     {
       ...size,
-      scheduler: plan.scheduler,
+      scheduler: start.scheduler ?? plan.scheduler,
       begin: plan.begin,
       end: plan.end,
       guidance: { scale: request.guidanceScale, rescale: request.guidanceRescale },

@@ -1,5 +1,6 @@
 import type { Inpainting } from "../denoise/slot.ts";
 import type { Autoencoder } from "../networks/autoencoder.ts";
+import type { Scheduler } from "../schedulers/scheduler.ts";
 import type { CompleteRequest } from "./complete-request.ts";
 import type { DiffusionModel } from "./diffusion-model.ts";
 import type { RunPlan } from "./run-plan.ts";
@@ -21,6 +22,8 @@ export interface GivenMask {
 export interface Start {
   readonly latents: Float32Array;
   readonly inpainting: Inpainting | undefined;
+  /** In place of the plan's, where it has the picture to keep in it. */
+  readonly scheduler?: Scheduler;
 }
 
 /** What a pass begins with depends on this part of it. */
@@ -92,8 +95,8 @@ export async function startInpainting(
 }
 
 /**
- * Inpainting as AUTOMATIC1111 does it: the picture's latents with the run's noise at every strength, and the rest of the picture put back at
- * every step. Networks of 9 channels see mask and masked picture; the rest is put back with them too, as there.
+ * Inpainting as AUTOMATIC1111 does it: the picture's latents with the run's noise at every strength, and the rest of the picture kept by the
+ * run. Networks of 9 channels see mask and masked picture; the rest is kept with them too, as there.
  */
 async function startA1111Inpainting(
   pass: Starting,
@@ -104,10 +107,11 @@ async function startA1111Inpainting(
   const noise = draws.noise();
   const clean = filled(await meanLatents(pass, image), noise, mask, pass.request);
   const { sample } = a1111.start(inOrder({ noise: () => noise, next: draws.next }), clean);
-  const keep = { latents: clean, noise };
+  const keep = { latents: clean, noise: undefined };
   const masked = "pixels" in image ? { pixels: visible(image.pixels, mask) } : { latents: blank(image.latents, mask) };
   const maskedLatents = pass.model.checkpoint.inpainting ? await meanLatents(pass, masked) : undefined;
-  return { latents: sample, inpainting: { mask: mask.latents, keep, maskedLatents } };
+  const scheduler = a1111.keeping(clean, mask.latents);
+  return { latents: sample, inpainting: { mask: mask.latents, keep, maskedLatents }, scheduler };
 }
 
 /**

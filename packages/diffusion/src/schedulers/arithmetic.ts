@@ -48,3 +48,14 @@ export function solveLinear(matrix: readonly (readonly number[])[], right: reado
   }
   return solution;
 }
+
+/**
+ * One tensor where the mask is 1 and another where it is 0, in between where it is neither.
+ * @param mask [1, height, width] for both tensors' channels
+ */
+export function blendByMask(inside: Float32Array, outside: Float32Array, mask: Float32Array): Float32Array {
+  return inside.map((value, i) => {
+    const part = mask[i % mask.length] ?? 0;
+    return (1 - part) * (outside[i] ?? 0) + part * value;
+  });
+}

@@ -13,6 +13,8 @@ export interface Space {
   /** The finished sample that a prediction stands for. */
   original(prediction: Float32Array, sample: Float32Array, level: number): Float32Array;
   addNoise(clean: Float32Array, noise: Float32Array, level: number): Float32Array;
+  /** The same with clean latents outside a mask, where AUTOMATIC1111's kind of run looks at them. */
+  keeping(clean: Float32Array, mask: Float32Array): Space;
 }
 
 export interface PlannedRun {
@@ -49,6 +51,7 @@ export function planScheduler(run: PlannedRun): A1111Scheduler {
     trainTimesteps: TRAINING_STEPS,
     ...(run.brownian === undefined ? {} : { brownian: run.brownian }),
     begin,
+    keeping: (clean, mask) => planScheduler({ ...run, space: space.keeping(clean, mask) }),
     addNoise: (clean, noise, index) => space.addNoise(clean, noise, levelBefore(index)),
     scaleModelInput: (sample, { index }) => space.scaleInput(sample, at(index).level),
     start(draw: NoiseDraw, initLatent?: Float32Array) {

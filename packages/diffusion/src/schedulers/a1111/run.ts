@@ -39,6 +39,12 @@ export interface A1111Scheduler extends Scheduler {
    * run from noise. A sampler with churn draws once more here.
    */
   start(draw: NoiseDraw, initLatent?: Float32Array): { readonly sample: Float32Array; readonly state: SchedulerState };
+  /**
+   * The same run for inpainting: outside the mask it goes towards the clean latents. Samplers in sigmas take them for the network's
+   * estimate; those in timesteps show them to the network, without noise, as AUTOMATIC1111 does. The last sample's rest is the caller's to put back.
+   * @param mask [1, height, width]: 1 where the picture is painted anew
+   */
+  keeping(clean: Float32Array, mask: Float32Array): A1111Scheduler;
 }
 
 /** The network has no more timesteps than this, so a longer run has nothing to add; AUTOMATIC1111's page ends at 150. */

@@ -150,3 +150,46 @@ describe("requests out of range", () => {
     }
   });
 });
+
+describe("a run that keeps a picture outside a mask", () => {
+  const clean = Float32Array.from([0.5, -0.25, 1, 2]);
+  const start = Float32Array.from([3, -1, 2, 0.5]);
+  /** A network that answers with a part of what it sees, and a run from the same start with the same draws. */
+  function runOf(sampler: string, mask: Float32Array | undefined): Float32Array {
+    const plain = createA1111Sampler({ ...resolveA1111Name(sampler, "karras"), steps: 8, strength: 0.9 });
+    const scheduler = mask ? plain.keeping(clean, mask) : plain;
+    let draws = 0;
+    const draw = () => clean.map((_, i) => Math.sin(7 * i + draws++));
+    let { sample, state } = scheduler.start(() => start, clean);
+    for (let i = 0; i < scheduler.timesteps.length; i++) {
+      const seen = scheduler.scaleModelInput(sample, state);
+      ({ sample, state } = scheduler.step(
+        seen.map((value) => 0.6 * value),
+        sample,
+        state,
+        draw,
+      ));
+    }
+    return sample;
+  }
+
+  it.each(["Euler", "Euler a", "DPM++ 2M", "Heun", "DPM2 a", "DDIM"])("is %s's own where all is painted anew", (sampler) => {
+    expect(runOf(sampler, new Float32Array(2).fill(1))).toEqual(runOf(sampler, undefined));
+  });
+
+  it.each(["Euler", "Euler a", "DPM++ 2M", "Heun", "DPM2 a"])("ends at the picture with %s where nothing is", (sampler) => {
+    for (const [i, value] of runOf(sampler, new Float32Array(2)).entries()) expect(value).toBeCloseTo(clean[i] ?? 0, 5);
+  });
+
+  it("leaves what is painted as it is, where no network looks beyond it", () => {
+    const half = runOf("Euler a", Float32Array.of(1, 0));
+    const whole = runOf("Euler a", undefined);
+    expect([half[0], half[2]]).toEqual([whole[0], whole[2]]);
+  });
+
+  it("shows the network the clean picture with DDIM, as there", () => {
+    const scheduler = createA1111Sampler({ ...resolveA1111Name("DDIM"), steps: 8, strength: 0.9 });
+    const seen = scheduler.keeping(clean, Float32Array.of(1, 0)).scaleModelInput(start, scheduler.begin());
+    expect(seen).toEqual(Float32Array.from([3, -0.25, 2, 2]));
+  });
+});

@@ -1,5 +1,5 @@
 import { KilnError } from "../../errors.ts";
-import { weightedSum } from "../arithmetic.ts";
+import { blendByMask, weightedSum } from "../arithmetic.ts";
 import { createDenoiser, type Denoiser } from "./denoiser.ts";
 import { createLcmDenoiser } from "./lcm-denoiser.ts";
 import { a1111Sampler, scheduleFor } from "./names.ts";
@@ -71,11 +71,16 @@ function planDpmFast(run: A1111Run, options: ResolvedOptions, denoiser: Denoiser
 
 /** Samples are `clean + sigma noise`; the network sees them at variance 1 and a timestep that is not rounded. */
 function sigmaSpace(denoiser: Denoiser): Space {
-  return {
+  const space: Space = {
     timestepOf: denoiser.timestepOf,
     scaleInput: (sample, sigma) => weightedSum([1 / Math.sqrt(sigma * sigma + 1), sample]),
     predict: denoiser.denoised,
     original: (prediction) => prediction,
     addNoise: (clean, noise, sigma) => weightedSum([1, clean], [sigma, noise]),
+    keeping: (clean, mask) => ({
+      ...space,
+      predict: (output, sample, sigma) => blendByMask(space.predict(output, sample, sigma), clean, mask),
+    }),
   };
+  return space;
 }

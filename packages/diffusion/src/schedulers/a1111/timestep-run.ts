@@ -1,5 +1,5 @@
 import { KilnError } from "../../errors.ts";
-import { weightedSum } from "../arithmetic.ts";
+import { blendByMask, weightedSum } from "../arithmetic.ts";
 import type { PredictionType } from "./denoiser.ts";
 import { alphaBars, TRAINING_STEPS } from "./noise-table.ts";
 import type { ResolvedOptions } from "./options.ts";
@@ -51,7 +51,7 @@ function timestepSpace(prediction: PredictionType, bars: Float64Array): Space {
     const here = Math.log(bars[low] ?? 1);
     return Math.exp(here + (level - low) * (Math.log(bars[low + 1] ?? bars[low] ?? 1) - here));
   };
-  return {
+  const space: Space = {
     timestepOf: (level) => level,
     scaleInput: (sample) => sample,
     predict(output, sample, level) {
@@ -71,5 +71,11 @@ function timestepSpace(prediction: PredictionType, bars: Float64Array): Space {
     original: (epsilon, sample, level) =>
       weightedSum([1 / Math.sqrt(barAt(level)), sample], [-Math.sqrt(1 / barAt(level) - 1), epsilon]),
     addNoise: (clean, noise, level) => weightedSum([Math.sqrt(barAt(level)), clean], [Math.sqrt(1 - barAt(level)), noise]),
+    keeping: (clean, mask) => ({
+      ...space,
+      scaleInput: (sample) => blendByMask(sample, clean, mask),
+      predict: (output, sample, level) => space.predict(output, blendByMask(sample, clean, mask), level),
+    }),
   };
+  return space;
 }
