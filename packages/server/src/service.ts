@@ -1,4 +1,5 @@
 import type { Logger } from "pino";
+import { writeReadyLine } from "./dialects/vast/ready-line.ts";
 import type { StartedEngine } from "./engine/start-engine.ts";
 import { layFoundation } from "./foundation.ts";
 import { makeApp } from "./http/app.ts";
@@ -46,5 +47,8 @@ export async function startService(parts: ServiceParts): Promise<ServerContext> 
     context,
     closers,
   );
+  const closing = new AbortController();
+  closers.push(() => closing.abort());
+  void writeReadyLine(context, closing.signal);
   return context;
 }

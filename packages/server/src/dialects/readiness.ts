@@ -1,5 +1,6 @@
 import type { ServerContext } from "../http/dialect.ts";
 import { loadedModels } from "../http/native/models.ts";
+import { preloadTarget } from "./depth/health.ts";
 
 /**
  * Whether pictures can be drawn. Models come into memory with the first job that needs them, so a checkpoint that is
@@ -31,8 +32,7 @@ export class Readiness {
   }
 
   async #hasPreloaded(): Promise<boolean> {
-    const { settings, catalogue } = this.#context;
-    const wanted = settings.PRELOAD_MODEL === undefined ? undefined : catalogue.find(settings.PRELOAD_MODEL, "checkpoint");
-    return wanted === undefined || (await loadedModels(this.#context)).has(wanted.id);
+    const wanted = preloadTarget(this.#context);
+    return wanted === undefined || (await loadedModels(this.#context)).has(wanted);
   }
 }
