@@ -1,7 +1,5 @@
 import type { CompleteRequest } from "./request.ts";
 
-const SEEDS = 2n ** 64n;
-
 /** The seed of a request's picture: the seeds follow one another, unless a variation's do. */
 export function seedOfPicture({ seed, variation }: Pick<CompleteRequest, "seed" | "variation">, index: number): string {
   return isVaried(variation) ? seed : follow(seed, index);
@@ -16,7 +14,7 @@ function isVaried(variation: CompleteRequest["variation"]): variation is NonNull
   return variation !== undefined && variation.strength > 0;
 }
 
-/** The seed that lies so many pictures after another. */
+/** The seed that lies so many pictures after another; seeds have 64 bits, and begin again at 0. */
 export function follow(seed: string, index: number): string {
-  return String((BigInt(seed) + BigInt(index)) % SEEDS);
+  return String(BigInt.asUintN(64, BigInt(seed) + BigInt(index)));
 }

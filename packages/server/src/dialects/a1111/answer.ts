@@ -3,7 +3,7 @@ import type { ServerContext } from "../../http/dialect.ts";
 import { infotextOf } from "../../jobs/infotext.ts";
 import type { JobWithImages } from "../../jobs/job-service.ts";
 import { shownSeed } from "../../jobs/job-view.ts";
-import { follow } from "../../jobs/picture-seeds.ts";
+import { follow, variationSeedOfPicture } from "../../jobs/picture-seeds.ts";
 import type { ImageRow, JobRow } from "../../records/job-store.ts";
 import type { Plan } from "./to-native.ts";
 
@@ -30,7 +30,7 @@ export function infoOf(plan: Plan, done: readonly JobWithImages[], { version }: 
   if (!first) throw new ServiceError("internal", "The call made no job.");
   const { request } = first.row;
   const seeds = made.length > 0 ? made.map(({ image }) => shownSeed(image.seed)) : [shownSeed(plan.seed)];
-  const subseeds = seeds.map((_, index) => shownSeed(follow(plan.subseed, index)));
+  const subseeds = made.length > 0 ? made.map((each) => shownSeed(subseedOf(plan, each))) : [shownSeed(plan.subseed)];
   const { width, height } = made[0]?.image ?? request;
   return JSON.stringify({
     prompt: plan.prompt,
@@ -67,6 +67,12 @@ export function infoOf(plan: Plan, done: readonly JobWithImages[], { version }: 
     version: `Kiln ${version}`,
     comments: plan.remarks.join("\n"),
   });
+}
+
+/** Where nothing is mixed in, A1111 counts a subseed on all the same. */
+function subseedOf({ seed, subseed }: Plan, { row, image }: { row: JobRow; image: ImageRow }): string {
+  const place = Number(BigInt(image.seed) - BigInt(seed));
+  return variationSeedOfPicture(row.request, image.position) ?? follow(subseed, place);
 }
 
 /** As the parameters of the job say it, with A1111's clip skip also where its SDXL does not look at that. */

@@ -85,10 +85,10 @@ test("interrupt ends a call, which answers with what is there; skip ends one bat
   expect(await post(`${API}/interrupt`)).toMatchObject({ status: 200, json: {} });
   const { images, info } = await asked;
   expect({ images, seed: info.seed, infotexts: info.infotexts }).toEqual({ images: [], seed: 9, infotexts: [] });
-  const two = drawn("/txt2img", { prompt: "to be skipped", steps: 60, n_iter: 2, seed: 20 });
+  const two = drawn("/txt2img", { prompt: "to be skipped", steps: 60, n_iter: 2, seed: 20, subseed: 30 });
   await until(() => get(`${API}/progress`), isBusy);
   expect(await post(`${API}/skip`)).toMatchObject({ status: 200, json: null });
-  expect((await two).info.all_seeds).toEqual([21]);
+  expect((await two).info).toMatchObject({ all_seeds: [21], all_subseeds: [31] });
   expect(await post(`${API}/interrupt`)).toMatchObject({ status: 200, json: {} });
   expect(await post(`${API}/skip`)).toMatchObject({ status: 200, json: null });
 });
