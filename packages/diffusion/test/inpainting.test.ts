@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type GenerateRequest, type InpaintRequest, Pipeline } from "../src/index.ts";
-import { difference, drawOne, gradient, INPAINT, loadTinyXl, SMALL, TINY_XL, there } from "./tiny-xl.ts";
+import { DEPTH, difference, drawOne, gradient, INPAINT, loadTinyXl, SMALL, TINY_XL, there } from "./tiny-xl.ts";
 
 const WIDE = 200;
 const HIGH = 120;
@@ -80,6 +80,24 @@ describe.skipIf(!TINY_XL)("inpainting as AUTOMATIC1111 does it", () => {
     const { mask: _mask, ...plain } = A1111;
     const without = await drawOne(pipeline, { ...plain, width: 64, height: 64 });
     expect(difference(found.latents.latents, without.latents.latents)).toBe(0);
+  });
+
+  it.skipIf(!DEPTH)("shows a ControlNet the same part of its map", async () => {
+    const inpaint = { region: "masked", padding: 8, blur: 2 } as const;
+    const withMap = async (image: typeof IMAGE) =>
+      (await drawn(inpaint, { controls: [{ model: there(DEPTH), image }] })).latents.latents;
+    // The mask with its blurred edge and padding is 67 to 125 across and 27 to 77 down, and grows to a square.
+    const blackened = (within: boolean) => ({
+      ...IMAGE,
+      data: IMAGE.data.map((value, i) => {
+        const [x, y] = [Math.floor(i / 3) % WIDE, Math.floor(i / 3 / WIDE)];
+        const isShown = x >= 67 && x < 125 && y >= 23 && y < 81;
+        return isShown === within ? 0 : value;
+      }),
+    });
+    const map = await withMap(IMAGE);
+    expect(difference(await withMap(blackened(false)), map)).toBe(0);
+    expect(difference(await withMap(blackened(true)), map)).toBeGreaterThan(0.001);
   });
 
   it("goes with diffusers' schedulers and with hires fix", async () => {
