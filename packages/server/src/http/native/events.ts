@@ -106,10 +106,14 @@ export function registerEventSocket(app: FastifyInstance, context: ServerContext
       if (socket.bufferedAmount > LOST_READER_BYTES) socket.terminate();
       else if (message.event !== "preview" || socket.bufferedAmount < SLOW_READER_BYTES) socket.send(JSON.stringify(message));
     };
+    // One after another: a job's record takes longer to read than a step to tell of, and may not come after its steps.
+    let told = Promise.resolve();
+    const tellOf = async (event: BusEvent) => {
+      const message = await messageFor(event, caller, context);
+      if (message && socket.readyState === socket.OPEN) send(message);
+    };
     const stop = context.bus.subscribe((event) => {
-      void messageFor(event, caller, context).then((message) => {
-        if (message && socket.readyState === socket.OPEN) send(message);
-      });
+      told = told.then(async () => await tellOf(event));
     });
     const beat = setInterval(() => socket.ping(), HEARTBEAT_MILLISECONDS);
     socket.on("close", () => {
