@@ -55,7 +55,6 @@ export type JobErrorCode =
   | "deadline_exceeded"
   | "attempts_exhausted"
   | "generation_failed"
-  | "storage_failed"
   | string;
 
 /** The message of anything that was thrown. */

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { z } from "zod";
 import { codeOf, messageOf } from "../errors.ts";
+import { wordsOfIssue } from "../issue-words.ts";
 import { HARMLESS_PHRASES } from "./harmless-phrases.ts";
 
 /** Words are whole words or phrases, in lower case; a `*` at the end stands for any ending. */
@@ -162,5 +163,5 @@ export function loadRules(path: string, required: boolean): ContentRules {
   const parsed = rulesSchema.safeParse({ ...DEFAULT_RULES, ...(typeof content === "object" ? content : {}) });
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
-  throw new Error(`${path}: ${issue?.path.join(".")}: ${issue?.message}`);
+  throw new Error(`${path}: ${issue?.path.join(".")}: ${issue ? wordsOfIssue(issue) : "is not valid"}.`);
 }

@@ -2,6 +2,7 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
 import type { ServiceError } from "../errors.ts";
 import { asServiceError, logFailure } from "../http/problem.ts";
+import { wordsOfIssue } from "../issue-words.ts";
 import { findUnstorable } from "../jobs/parse.ts";
 import { NUMBER } from "./loose.ts";
 
@@ -48,7 +49,7 @@ function fieldError(issue: z.core.$ZodIssue, value: unknown, where: string): Fie
   const path = issue.path.map((part) => (typeof part === "number" ? part : String(part)));
   const loc = [where, ...path];
   if (isMissing(value, path)) return { loc, msg: "Field required", type: "missing" };
-  return { loc, msg: issue.message, type: typeOf(issue) };
+  return { loc, msg: wordsOfIssue(issue), type: typeOf(issue) };
 }
 
 function isMissing(value: unknown, path: readonly (string | number)[]): boolean {

@@ -200,6 +200,24 @@ test("wrong types in every field are refused by name, never with a 5xx", async (
   }
 });
 
+test.each([
+  [{ width: 5000 }, "width: must be at most 2048."],
+  [{ width: 100 }, "width: must be a multiple of 8."],
+  [{ steps: 0 }, "steps: must be at least 1."],
+  [{ steps: 1.5 }, "steps: must be a whole number."],
+  [{ prompt: undefined }, "prompt: is missing, and must be text."],
+  [{ prompt: "" }, "prompt: must not be empty."],
+  [{ prompt: "x".repeat(10_001) }, "prompt: must have at most 10000 characters."],
+  [{ priority: "soon" }, "priority: must be one of urgent, high, normal."],
+  [{ seed: -1 }, "seed: must be at least 0."],
+  [{ tags: Array(33).fill("x") }, "tags: must have at most 32 entries."],
+  [{ deadline_seconds: 0 }, "deadline_seconds: must be more than 0."],
+  [{ preview: "yes" }, "preview: must be true or false."],
+])("%j is refused in words that name the limit", async (fields, detail) => {
+  const { status, json } = await server.call("POST", "/v1/jobs", { prompt: "x", ...fields });
+  expect({ status, json }).toMatchObject({ status: 422, json: { detail, field: detail.split(":")[0] } });
+});
+
 test("bodies that are no requests are refused as such", async () => {
   const post = async (body: string, type = "application/json") =>
     (await fetch(`${server.url}/v1/jobs`, { method: "POST", body, headers: { "content-type": type } })).status;

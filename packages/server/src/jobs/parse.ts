@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import { ServiceError } from "../errors.ts";
+import { wordsOfIssue } from "../issue-words.ts";
 
 /** A value that fits the schema. Raises `invalid_request` with the first field that does not. */
 export function parseOrRefuse<Schema extends z.ZodType>(schema: Schema, value: unknown): z.output<Schema> {
@@ -13,10 +14,10 @@ export function parseOrRefuse<Schema extends z.ZodType>(schema: Schema, value: u
   if (result.success) return result.data;
   const [issue] = result.error.issues;
   const field = issue?.path.map(String).join(".") ?? "";
-  const reason = issue?.message ?? "is not valid";
+  const reason = issue ? wordsOfIssue(issue) : "is not valid";
   throw new ServiceError(
     "invalid_request",
-    field === "" ? `The body is not valid: ${reason}.` : `${field}: ${reason}.`,
+    field === "" ? `The body ${reason}.` : `${field}: ${reason}.`,
     field === "" ? {} : { field },
   );
 }

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { codeOf, messageOf } from "../errors.ts";
+import { wordsOfIssue } from "../issue-words.ts";
 import { presetSchema } from "../jobs/preset.ts";
 import { modelOverridesSchema } from "./overrides.ts";
 
@@ -81,5 +82,5 @@ export function loadPresets(named: string | undefined, dataDir: string): Presets
   const parsed = presetsSchema.safeParse({ ...DEFAULT_PRESETS, ...(typeof content === "object" ? content : {}) });
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
-  throw new Error(`${path}: ${issue?.path.join(".")}: ${issue?.message}`);
+  throw new Error(`${path}: ${issue?.path.join(".")}: ${issue ? wordsOfIssue(issue) : "is not valid"}.`);
 }

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import type { z } from "zod";
 import { codeOf, messageOf } from "../errors.ts";
+import { wordsOfIssue } from "../issue-words.ts";
 import { SETTINGS, type SettingName, type Settings } from "./schema.ts";
 
 /** A setting that stops the start. The message names it and says what it may be. */
@@ -34,18 +34,10 @@ export function loadSettings(
     const given = fromEnvironment !== undefined && fromEnvironment !== "" ? fromEnvironment : file.values[name];
     const parsed = schema.safeParse(given);
     if (parsed.success) values[name] = parsed.data;
-    else problems.push(`${name}: ${parsed.error.issues.map(reasonOf).join("; ")} (${SETTINGS[name as SettingName].about})`);
+    else problems.push(`${name}: ${parsed.error.issues.map(wordsOfIssue).join("; ")} (${SETTINGS[name as SettingName].about})`);
   }
   if (problems.length > 0) throw new SettingsError(problems.join("\n"));
   return values as unknown as Settings;
-}
-
-/** What a value would have to be. */
-function reasonOf(issue: z.core.$ZodIssue): string {
-  if (issue.code === "too_small") return `must be ${issue.minimum} or more`;
-  if (issue.code === "too_big") return `must be ${issue.maximum} or less`;
-  if (issue.code === "invalid_value") return `must be one of ${issue.values.map(String).join(", ")}`;
-  return issue.message;
 }
 
 interface ConfigFile {
