@@ -89,6 +89,7 @@ export class Pipeline {
   /**
    * The pictures of a request as slots that no step has been made of: for callers that submit them to `model.denoiser` themselves,
    * to park them and go on later (see `Slot.save`, `serializeSlotState`, `resumeSlot`). Decode with `model.autoencoder`.
+   * With `inpaint` the slots are what is drawn, and the given picture around it is the caller's to put back.
    * @throws KilnError as `generate`; invalid_request also for a request with several passes (hires, refiner)
    */
   async prepare(request: GenerateRequest): Promise<Slot[]> {

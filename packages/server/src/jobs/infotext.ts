@@ -23,7 +23,8 @@ export function infotextOf(request: CompleteRequest, index = 0): string {
     ...hiresOf(request),
     ["Hires upscale", request.hires?.scale],
     ["Hires steps", request.hires?.steps],
-    ["Hires upscaler", request.hires?.upscaler],
+    // A1111 writes names with a capital.
+    ["Hires upscaler", request.hires?.upscaler.replace(/^l/, "L")],
     ["Refiner", request.refiner ? (request.refiner.model ?? "default") : undefined],
     ["Refiner switch at", request.refiner?.mode === "ensemble" ? request.refiner.switch_at : undefined],
     ["RNG", request.noise === "philox" ? "NV" : "CPU"],

@@ -320,7 +320,7 @@ test("the second pass has words, a sampler, guidance and a checkpoint of its own
   });
   expect(info.comments).toBe("");
   expect(info.infotexts[0]).toContain(
-    'Hires checkpoint: kiln-test, Hires sampler: DPM++ 2M, Hires schedule type: Karras, Hires CFG Scale: 3.5, Hires prompt: "y, with detail", Hires negative prompt: blurry, Hires upscale: 2',
+    'Hires checkpoint: kiln-test, Hires sampler: DPM++ 2M, Hires schedule type: Karras, Hires CFG Scale: 3.5, Hires prompt: "y, with detail", Hires negative prompt: blurry, Hires upscale: 2, Hires upscaler: Latent',
   );
   const same = {
     hr_prompt: "",
