@@ -1,4 +1,4 @@
-/** Limits on what a stranger sends. Each has its reason; docs/limits.md repeats the table. */
+/** Limits on what a stranger sends, each with its reason. */
 
 /** CLIP reads 77 tokens a window; 10,000 characters are some 30 windows, more than any prompt in use. */
 export const MAX_PROMPT_CHARACTERS = 10_000;
