@@ -28,8 +28,8 @@ function torchErrors(precision: "bfloat16" | "float16"): ReadonlyMap<string, num
 
 /**
  * Judges cases in a reduced precision: the relative L2 error of a network's answer, beside torch's own in that precision (for int8,
- * in bfloat16) for that case, or the largest of its kind where torch was not measured. What has no network is held to its own tolerance; whole pictures are not judged, for
- * rounding at every step leads them elsewhere.
+ * in bfloat16) for that case, or the largest of its kind where torch was not measured. What has no network is held to its own
+ * tolerance; whole pictures are not judged, for rounding at every step leads them elsewhere.
  */
 export function reducedPrecisionJudge(
   precision: ReducedPrecision,

@@ -89,13 +89,14 @@ describe("int8 weights", () => {
     await int8Weights(graph, { int8Folder });
     const before = readdirSync(int8Folder);
     utimesSync(path, 1, 1);
-    const unfinished = join(int8Folder, "other.safetensors.1.partial");
-    writeFileSync(unfinished, "");
-    utimesSync(unfinished, 1, 1);
+    for (const name of [`${"0".repeat(32)}.safetensors.1.partial`, "somebody-elses.partial"]) {
+      writeFileSync(join(int8Folder, name), "");
+      utimesSync(join(int8Folder, name), 1, 1);
+    }
     await int8Weights(graph, { int8Folder });
     const after = readdirSync(int8Folder);
-    expect(after).toHaveLength(1);
-    expect(after).not.toEqual(before);
+    expect(after).toEqual([expect.stringMatching(/^[0-9a-f]{32}\.safetensors$/), "somebody-elses.partial"]);
+    expect(after).not.toContain(before[0]);
   });
 
   it("say what to do where they cannot be kept", async () => {

@@ -85,12 +85,17 @@ function sourcesOf(layers: readonly NodeOf<"weight">[]): Source[] {
   });
 }
 
+const FINGERPRINT_DIGITS = 32;
+
+/** Names of files that are made here: nothing else in the folder is ever removed. */
+const OWN_FILE = new RegExp(`^[0-9a-f]{${FINGERPRINT_DIGITS}}\\.safetensors(\\.\\d+\\.partial)?$`);
+
 function fingerprint(layers: readonly NodeOf<"weight">[], sources: readonly Source[]): string {
   const places = layers.map(({ attributes: { tensor, shape } }) => [tensor.source, tensor.offset, tensor.type, shape]);
   return createHash("sha256")
     .update(JSON.stringify([sources, places]))
     .digest("hex")
-    .slice(0, 32);
+    .slice(0, FINGERPRINT_DIGITS);
 }
 
 async function make(
@@ -137,12 +142,13 @@ const ABANDONED_MILLISECONDS = 3_600_000;
 /** Removes files whose weights have changed or gone, and what was never finished. */
 async function removeStale(folder: string): Promise<void> {
   for (const name of await readdir(folder)) {
+    if (!OWN_FILE.test(name)) continue;
     const path = join(folder, name);
     if (name.endsWith(".partial")) {
       const written = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Date.now();
       if (Date.now() - written > ABANDONED_MILLISECONDS) await rm(path, { force: true });
+      continue;
     }
-    if (!name.endsWith(".safetensors")) continue;
     const stays = await openSafetensors(path).then(
       ({ metadata }) => isCurrent(metadata.get(SOURCES)),
       () => false,

@@ -85,9 +85,11 @@ function defineTypes(): void {
 /** ov_profiling_info_t's status of an operation that really ran. */
 const EXECUTED = 2;
 
-function bind(api: ReturnType<ReturnType<typeof nativeCalls>["load"]>): Library {
-  const koffi = nativeCalls();
-  const f = {
+type Api = ReturnType<ReturnType<typeof nativeCalls>["load"]>;
+
+/** The functions of OpenVINO's C API that are used, as its headers declare them. */
+function declared(api: Api) {
+  return {
     error: api.func("const char* ov_get_last_err_msg()"),
     core: api.func("int ov_core_create(_Out_ void** core)"),
     read: api.func(
@@ -113,6 +115,11 @@ function bind(api: ReturnType<ReturnType<typeof nativeCalls>["load"]>): Library 
     freeCompiled: api.func("void ov_compiled_model_free(void* compiled)"),
     freeRequest: api.func("void ov_infer_request_free(void* request)"),
   };
+}
+
+function bind(api: Api): Library {
+  const koffi = nativeCalls();
+  const f = declared(api);
   const check = (status: number): void => {
     if (status !== 0) throw new KilnError("backend_failed", `OpenVINO refused (${status}): ${f.error()}`);
   };
