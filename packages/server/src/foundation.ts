@@ -1,4 +1,5 @@
 import type { Logger } from "pino";
+import type { Closer } from "./close-parts.ts";
 import { messageOf } from "./errors.ts";
 import type { EventBus } from "./events/bus.ts";
 import { openBus } from "./events/open-bus.ts";
@@ -45,7 +46,7 @@ export async function layFoundation(
   log: Logger,
   metrics: Metrics,
   tracing: Tracing,
-  closers: (() => Promise<void> | void)[],
+  closers: Closer[],
 ): Promise<Foundation> {
   const dataDir = settings.KILN_DATA_DIR;
   if (settings.KILN_ROLE !== "all" && !settings.DATABASE_URL) {

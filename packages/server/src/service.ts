@@ -1,4 +1,5 @@
 import type { Logger } from "pino";
+import type { Closer } from "./close-parts.ts";
 import { writeReadyLine } from "./dialects/vast/ready-line.ts";
 import type { StartedEngine } from "./engine/start-engine.ts";
 import { layFoundation } from "./foundation.ts";
@@ -20,8 +21,8 @@ export interface ServiceParts {
   engines: readonly StartedEngine[];
   onEngineDeath(listener: () => void): void;
   /** What is opened adds its end here; they run backwards, those of the entrances first. */
-  closers: (() => Promise<void> | void)[];
-  entrances: (() => Promise<void> | void)[];
+  closers: Closer[];
+  entrances: Closer[];
 }
 
 /** Opens the records, the queue and the rest, lets the doors lead to the application, and starts the worker. */

@@ -1,4 +1,5 @@
 import type { Logger } from "pino";
+import type { Closer } from "../close-parts.ts";
 import type { Settings } from "../settings/schema.ts";
 import { EngineSupervisor } from "./supervisor.ts";
 
@@ -22,7 +23,7 @@ export function startEngine(
   device: string,
   log: Logger,
   onDeath: () => void,
-  closers: (() => Promise<void> | void)[],
+  closers: Closer[],
 ): StartedEngine {
   const supervisor = new EngineSupervisor({
     engine: {

@@ -1,3 +1,4 @@
+import type { Closer } from "../close-parts.ts";
 import { preloadTarget } from "../dialects/depth/health.ts";
 import type { EngineSupervisor } from "../engine/supervisor.ts";
 import type { Foundation } from "../foundation.ts";
@@ -9,7 +10,7 @@ export async function startWorkers(
   foundation: Foundation,
   supervisors: readonly EngineSupervisor[],
   context: ServerContext,
-  closers: (() => Promise<void> | void)[],
+  closers: Closer[],
 ): Promise<void> {
   if (supervisors.length === 0) return;
   const running = supervisors.map(() => 0);
