@@ -33,13 +33,18 @@ const WARM_UP_SIDE = 64;
 
 /**
  * Draws with @kiln/diffusion. Jobs of one checkpoint share its denoiser's calls.
+ * @param onNotice is told of work that takes long and is done once.
  * @throws KilnError backend_unavailable, invalid_request for a backend, device or precision that this machine lacks
  */
-export async function openDiffusionEngine(options: EngineOptions): Promise<PictureEngine> {
+export async function openDiffusionEngine(
+  options: EngineOptions,
+  onNotice: (sentence: string) => void = () => {},
+): Promise<PictureEngine> {
   const [device = "", number] = (options.backend ?? options.device).split(":");
   const { backend } = chooseBackend({
     device: oneOf(DEVICES, device),
     precision: oneOf(PRECISIONS, options.precision),
+    onNotice,
     ...(number === undefined ? {} : { deviceId: Number(number) }),
   });
   return new DiffusionEngine(backend, options);

@@ -28,7 +28,7 @@ function failureOf(error: unknown): EngineFailure {
 async function makeEngine(options: EngineOptions): Promise<PictureEngine> {
   if (options.implementation === "test") return new TestEngine(options.stepMilliseconds);
   const { openDiffusionEngine } = await import("./diffusion-engine.ts");
-  return await openDiffusionEngine(options);
+  return await openDiffusionEngine(options, (message) => send({ type: "notice", message }));
 }
 
 async function start(options: EngineOptions): Promise<void> {

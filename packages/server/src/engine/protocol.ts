@@ -46,6 +46,8 @@ export type FromEngine =
   | { type: "ready"; about: EngineAbout }
   | { type: "refused"; error: EngineFailure }
   | { type: "beat"; memory: EngineMemory; loaded: string[] }
+  /** What an operator wants to read in the log: work that takes long and is done once. */
+  | { type: "notice"; message: string }
   | { type: "progress"; job: string; phase: EnginePhase; step: number; totalSteps: number }
   | { type: "preview"; job: string; index: number; webp: Uint8Array }
   | { type: "warning"; job: string; message: string }

@@ -200,6 +200,8 @@ export class EngineSupervisor {
       this.#memory = message.memory;
       this.#peakBytes = Math.max(this.#peakBytes, message.memory.deviceUsed ?? message.memory.process);
       this.#loaded = message.loaded;
+    } else if (message.type === "notice") {
+      this.#options.onLog("info", message.message);
     } else if (message.type === "answer" || message.type === "error") {
       const call = this.#calls.get(message.call);
       this.#calls.delete(message.call);
