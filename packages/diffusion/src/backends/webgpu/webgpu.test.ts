@@ -69,7 +69,7 @@ describe.runIf(usable)("WebGPU", () => {
 test("a card is taken without being asked for where SDXL fits on it, and no program is", () => {
   const card = { name: "a card", kind: "discrete", largestRange: 2 ** 31, memory: 24 * 2 ** 30, indexesArrays: true } as const;
   expect(whyNotUnasked(card)).toBeUndefined();
-  expect(whyNotUnasked({ ...card, memory: 8 * 2 ** 30 })).toContain("--precision float16");
+  expect(whyNotUnasked({ ...card, memory: 8 * 2 ** 30 })).toContain("too little for SDXL");
   expect(whyNotUnasked({ ...card, kind: "software" })).toContain("slower than ONNX Runtime on the CPU");
 });
 
