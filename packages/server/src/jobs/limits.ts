@@ -1,4 +1,4 @@
-/** Limits on what a stranger sends, each with its reason. */
+/** Limits on what a stranger sends, each with its reason; docs/limits.md has them all. */
 
 /** CLIP reads 77 tokens a window; 10,000 characters are some 30 windows, more than any prompt in use. */
 export const MAX_PROMPT_CHARACTERS = 10_000;
