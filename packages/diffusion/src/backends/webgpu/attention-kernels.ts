@@ -6,8 +6,8 @@ import type { AttentionShape } from "../onnx/dialect.ts";
 
 /**
  * Which attentions MultiHeadAttention computes rightly on this device. Its flash kernel, which needs no memory for the scores,
- * counts keys twice where subgroups are narrower than 8 lanes, and says nothing of it; and it needs workgroup memory in proportion
- * to the head's width, which devices have more or less of. So each shape is tried on a small attention before a network relies on it.
+ * is wrong where subgroups are narrow (4 lanes in SwiftShader, 8 in llvmpipe), and says nothing of it; and it needs workgroup memory in
+ * proportion to the head's width, which devices have more or less of. So each shape is tried on a small attention before a network relies on it.
  */
 export class AttentionKernels {
   readonly #compile: (graph: Graph) => Promise<CompiledGraph>;
