@@ -1,7 +1,6 @@
 import type { Catalogue } from "../models/catalogue.ts";
 import type { ModelInfo } from "../models/model.ts";
 import type { Settings } from "../settings/schema.ts";
-import { isPlainSdxl } from "./plain-sdxl.ts";
 
 /** Where the LoRAs are found that every request gets. */
 export interface Installed {
@@ -34,4 +33,12 @@ export function recipeFor(
     ...(isPlainSdxl(model) && guidance_scale !== undefined ? { guidance_scale } : {}),
     ...(scheduler === undefined ? {} : { scheduler }),
   };
+}
+
+/**
+ * Whether the contracts' own defaults of steps, guidance and scheduler are meant for a checkpoint: they are those of
+ * SDXL as it was published. Distilled checkpoints, other families and small ones bring what suits them.
+ */
+function isPlainSdxl({ family, variant, defaults }: ModelInfo): boolean {
+  return family === "sdxl" && variant === "base" && defaults.width * defaults.height >= 1024 ** 2;
 }

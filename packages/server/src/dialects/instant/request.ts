@@ -3,13 +3,11 @@ import type { ServerContext } from "../../http/dialect.ts";
 import { MAX_SIDE, MAX_STEPS, MIN_SIDE, SIDE_MULTIPLE } from "../../jobs/limits.ts";
 import type { GenerationRequestInput } from "../../jobs/request.ts";
 import type { ModelInfo } from "../../models/model.ts";
+import { recipeFor } from "../contract-recipe.ts";
 import { number, wholeNumber } from "../field-errors.ts";
 import { looseFlag, looseSeed } from "../loose.ts";
-import { isPlainSdxl } from "../plain-sdxl.ts";
 
-/** The contract's recipe. */
-const STEPS = 25;
-const GUIDANCE_SCALE = 7.5;
+const RECIPE = { steps: 25, guidance_scale: 7.5 };
 const REFINE_STRENGTH = 0.3;
 /** Hires fix: 768² of an SDXL checkpoint's 1024², doubled, and drawn over. */
 const HIRES = { base: 0.75, scale: 2, strength: 0.35, steps: 25 } as const;
@@ -63,9 +61,9 @@ export function planInstant(request: InstantRequest, context: ServerContext): In
   const refiner = (request.use_refiner ?? true) ? refinerOf(model, context) : undefined;
   const hires = request.hires_fix ?? request.use_hires_fix ?? false;
   const simple = !hires && (request.hires_fix_simple ?? false);
-  const plain = isPlainSdxl(model);
-  const steps = request.num_inference_steps ?? request.steps ?? (plain ? STEPS : undefined);
-  const guidanceScale = request.guidance_scale ?? request.cfg_scale ?? (plain ? GUIDANCE_SCALE : undefined);
+  const recipe = recipeFor(RECIPE, model, context);
+  const steps = request.num_inference_steps ?? request.steps ?? recipe.steps;
+  const guidanceScale = request.guidance_scale ?? request.cfg_scale ?? recipe.guidance_scale;
   const negative = request.negative_prompt ?? (context.presets.negative_prompt || undefined);
   const size = hires ? hiresBase(request, model) : { width: request.width, height: request.height };
   const enlarged = (simple ? (request.hires_scale ?? SIMPLE_SCALE) : 1) * (request.upscale ?? 1);

@@ -1,9 +1,9 @@
-import type { ServerResponse } from "node:http";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import sharp from "sharp";
 import { messageOf } from "../../errors.ts";
 import type { BusEvent } from "../../events/bus.ts";
 import type { ServerContext } from "../../http/dialect.ts";
+import { EventStream } from "../../http/event-stream.ts";
 import { asServiceError, logFailure } from "../../http/problem.ts";
 import type { JobView } from "../../jobs/job-view.ts";
 import { waitForPictures } from "../draw-now.ts";
@@ -11,7 +11,6 @@ import { base64Of, factsOf, NO_USAGE } from "./answer.ts";
 import { asOpenAiError } from "./errors.ts";
 import type { CommonFields } from "./request.ts";
 
-const HEARTBEAT_MILLISECONDS = 15_000;
 /** A reader that is this far behind gets no partial pictures. */
 const SLOW_READER_BYTES = 4 * 1024 * 1024;
 
@@ -26,18 +25,8 @@ export async function streamPictures(
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
-  const headers = Object.entries(reply.getHeaders()).map(([name, value]): [string, string] => [name, String(value)]);
-  reply.hijack();
-  const { raw } = reply;
-  raw.on("error", () => {}); // the client went away, which the wait below notices
-  raw.writeHead(200, {
-    ...Object.fromEntries(headers),
-    "content-type": "text/event-stream; charset=utf-8",
-    "cache-control": "no-cache, no-transform",
-    "x-accel-buffering": "no",
-  });
-  const beat = setInterval(() => raw.write(": still here\n\n"), HEARTBEAT_MILLISECONDS);
-  const partials = new PartialPictures(kind, jobs, fields, context, raw);
+  const stream = new EventStream(reply);
+  const partials = new PartialPictures(kind, jobs, fields, context, stream);
   const stop = context.bus.subscribe((event) => partials.note(event));
   try {
     const done = await waitForPictures(
@@ -52,23 +41,23 @@ export async function streamPictures(
       for (const image of images) {
         const created_at = Math.floor((row.finished_at ?? new Date()).getTime() / 1000);
         const b64_json = await base64Of(image, context);
-        send(raw, `${kind}.completed`, { b64_json, created_at, ...factsOf(fields, row.request, image), usage: NO_USAGE });
+        send(stream, `${kind}.completed`, { b64_json, created_at, ...factsOf(fields, row.request, image), usage: NO_USAGE });
       }
     }
   } catch (error) {
     const refusal = asServiceError(error);
-    if (!raw.destroyed) logFailure(refusal, error, request);
-    send(raw, "error", { error: asOpenAiError(refusal).error });
+    if (!stream.isClosed) logFailure(refusal, error, request);
+    send(stream, "error", { error: asOpenAiError(refusal).error });
   } finally {
     stop();
-    clearInterval(beat);
-    raw.end();
+    stream.end();
   }
   return reply;
 }
 
-function send(raw: ServerResponse, type: string, data: object): void {
-  if (!raw.destroyed) raw.write(`event: ${type}\ndata: ${JSON.stringify({ type, ...data })}\n\n`);
+/** OpenAI's events say their type inside too. */
+function send(stream: EventStream, type: string, data: object): void {
+  stream.send(type, { type, ...data });
 }
 
 /** What a picture has shown of itself. */
@@ -83,17 +72,17 @@ class PartialPictures {
   readonly #jobs: readonly JobView[];
   readonly #fields: CommonFields;
   readonly #context: ServerContext;
-  readonly #raw: ServerResponse;
+  readonly #stream: EventStream;
   readonly #wanted: number;
   /** By job and place in it. */
   readonly #shown = new Map<string, Shown>();
 
-  constructor(kind: StreamKind, jobs: readonly JobView[], fields: CommonFields, context: ServerContext, raw: ServerResponse) {
+  constructor(kind: StreamKind, jobs: readonly JobView[], fields: CommonFields, context: ServerContext, stream: EventStream) {
     this.#kind = kind;
     this.#jobs = jobs;
     this.#fields = fields;
     this.#context = context;
-    this.#raw = raw;
+    this.#stream = stream;
     this.#wanted = fields.partial_images ?? 0;
   }
 
@@ -102,7 +91,7 @@ class PartialPictures {
     const job = this.#jobs.find(({ id }) => id === event.job);
     const key = `${event.job} ${event.index}`;
     const shown = this.#shown.get(key) ?? { sent: 0, sending: undefined };
-    if (!job || shown.sending || shown.sent >= this.#wanted || this.#raw.writableLength > SLOW_READER_BYTES) return;
+    if (!job || shown.sending || shown.sent >= this.#wanted || this.#stream.backlogBytes > SLOW_READER_BYTES) return;
     const percent = this.#context.jobs.progressOf(event.job)?.percent ?? 0;
     if (percent < (100 * shown.sent) / this.#wanted) return;
     this.#shown.set(key, shown);
@@ -125,7 +114,7 @@ class PartialPictures {
       .resize(width, height, { fit: "fill" })
       .toFormat(output.format ?? "png")
       .toBuffer();
-    send(this.#raw, `${this.#kind}.partial_image`, {
+    send(this.#stream, `${this.#kind}.partial_image`, {
       b64_json: bytes.toString("base64"),
       created_at: Math.floor(Date.now() / 1000),
       partial_image_index: shown.sent,
