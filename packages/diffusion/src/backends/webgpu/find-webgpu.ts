@@ -43,7 +43,8 @@ export function mayHaveGraphicsCard(): boolean {
  */
 export function whyNotUnasked({ kind, memory }: VulkanDevice): string | undefined {
   if (kind === "software") return "which is a program, slower than ONNX Runtime on the CPU";
-  if (memory < ENOUGH_MEMORY) return "too little for SDXL in float32: --device webgpu takes it all the same, for smaller checkpoints";
+  if (memory < ENOUGH_MEMORY)
+    return "too little for SDXL in float32: --device webgpu takes it all the same, for smaller checkpoints";
   return undefined;
 }
 
