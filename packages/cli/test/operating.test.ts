@@ -130,8 +130,10 @@ test("jobs of the views service are processed anew", async () => {
     vi.stubEnv("KILN_LISTEN", `${new URL(url).host}=views`);
     const form = new FormData();
     form.set("original_image", await openAsBlob(PHOTO), "photo.webp");
-    const { id } = await (await fetch(`${url}/api/jobs/`, { method: "POST", body: form })).json();
-    const status = async () => (await (await fetch(`${url}/api/jobs/${id}/`)).json()).status;
+    const read = async (path: string, init: RequestInit = {}) =>
+      (await (await fetch(url + path, init)).json()) as { id: number; status: string };
+    const { id } = await read("/api/jobs/", { method: "POST", body: form });
+    const status = async () => (await read(`/api/jobs/${id}/`)).status;
     await expect.poll(status, { timeout: 20_000 }).toBe("completed");
     const answer = JSON.parse(await kiln("views", "process", String(id), String(id)));
     expect(answer).toEqual({ jobs: [{ id, status: expect.stringMatching(/^(queued|processing)$/) }] });
