@@ -2,7 +2,7 @@ export { type KeyAdmin, openKeyAdmin } from "./auth/key-admin.ts";
 export type { KeyView } from "./auth/keys.ts";
 export { closeOnSignals } from "./close-on-signals.ts";
 export { type Check, type Diagnosis, runDoctor } from "./doctor/doctor.ts";
-export { ServiceError, type ServiceErrorCode } from "./errors.ts";
+export { SERVICE_ERRORS, ServiceError, type ServiceErrorCode } from "./errors.ts";
 export type { Dialect, ServerContext } from "./http/dialect.ts";
 export type { JobView } from "./jobs/job-view.ts";
 export type { GenerationRequest, GenerationRequestInput } from "./jobs/request.ts";
