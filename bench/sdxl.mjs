@@ -5,12 +5,13 @@
  *   node bench/make-checkpoint.mjs /tmp/sdxl-random
  *   PYTHON=$(bench/reference-environment.sh /tmp/reference-environment)
  *   node bench/sdxl.mjs /tmp/sdxl-random --python $PYTHON [--only load,cold,step256,step512,step1024,vae512,vae1024]
- *        [--engines kiln,resident,openvino,float32,bfloat16,bfloat16-last,bfloat16-compiled,cpp-f16] [--repeats 3] [--calls 2] [--threads N] [--load-size 128] [--json FILE]
+ *        [--engines kiln,resident,openvino,openvino-int8,float32,bfloat16,bfloat16-last,bfloat16-compiled,cpp-f16]
+ *        [--repeats 3] [--calls 2] [--threads N] [--load-size 128] [--json FILE]
  *
  * Every measurement is a process of its own; the engines take turns, `--repeats` times, and the least of each number counts.
  * `load` is from the start of the process to the end of the first step, imports and text encoders included; `cold` is the same
  * with the page cache dropped before (root only). `picture512` is a whole picture in 20 steps with guidance, `fewsteps1024` one in
- * 4 steps without, each from the prompt to the PNG. `kiln` is ONNX Runtime as Kiln uses it by default, `resident` keeps its weights as
+ * 4 steps without, each from the prompt to the PNG. `--calls` counts those after the first, which repacks weights. `kiln` is ONNX Runtime as Kiln uses it by default, `resident` keeps its weights as
  * float32 in memory, `openvino` is what `kiln accel install` brings, in bfloat16, and `openvino-float32` and `openvino-int8` in those precisions. `cpp-f16` and `cpp-q8_0` are
  * stable-diffusion.cpp, for which `--file` names the checkpoint as one file and `--cpp-python` a Python with the package
  * stable-diffusion-cpp-python. The others are diffusers: see bench/sdxl.py.
@@ -105,9 +106,10 @@ function dropCaches() {
 }
 
 function report(part, runs) {
-  const rows = part === "load" || part === "cold" ? ["ready", "first step"] : ["ready", "first call", "calls"];
+  const drawn = ["ready", "first call", ...(options.calls === "0" ? [] : ["calls"])];
+  const rows = part === "load" || part === "cold" ? ["ready", "first step"] : drawn;
   const least = (engine, row, unit) => Math.min(...runs[engine].flatMap((run) => run[row] ?? []).map((time) => time[unit]));
-  console.log(`\n${part}: seconds, wall / CPU; in brackets times Kiln's`);
+  console.log(`\n${part}: seconds, wall / CPU; in brackets times the first engine's`);
   console.log(["", ...engines].map((name) => name.padEnd(28)).join(""));
   for (const row of rows) {
     const cells = engines.map((engine) => {
