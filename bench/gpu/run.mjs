@@ -133,7 +133,9 @@ function settingsOf(values) {
   const here = (path) => fileURLToPath(new URL(path, import.meta.url));
   const reference =
     values.reference ??
-    [here("../../../reference"), here("../../packages/diffusion/fixtures/reference")].find((path) => existsSync(path));
+    [here("../../../reference"), here("../../../shared/reference"), here("../../packages/diffusion/fixtures/reference")].find(
+      (path) => existsSync(path),
+    );
   return {
     out: resolve(values.out),
     tiny,
