@@ -1,4 +1,5 @@
 import { resizeLanczos } from "./lanczos.ts";
+import { crop } from "./paste.ts";
 import { channelsOf, checkPictureSize, type MaskPicture, type Picture } from "./picture.ts";
 
 /**
@@ -29,7 +30,9 @@ export function resizePicture<T extends Picture | MaskPicture>(
   const left = Math.floor(width / 2) - Math.floor(inner.width / 2);
   const top = Math.floor(height / 2) - Math.floor(inner.height / 2);
   const resized = resizeLanczos(picture, inner.width, inner.height);
-  return mode === "extend" ? extend(resized, { width, height }, left, top) : paste(resized, { width, height }, left, top);
+  return mode === "extend"
+    ? extend(resized, { width, height }, left, top)
+    : crop(resized, { left: -left, top: -top, width, height });
 }
 
 function innerSize(picture: Size, size: Size, mode: Exclude<ResizeMode, "stretch">): Size {
@@ -37,18 +40,6 @@ function innerSize(picture: Size, size: Size, mode: Exclude<ResizeMode, "stretch
   const byWidth = { width: size.width, height: Math.max(1, Math.floor((picture.height * size.width) / picture.width)) };
   const byHeight = { width: Math.max(1, Math.floor((picture.width * size.height) / picture.height)), height: size.height };
   return wider === (mode === "cover") ? byWidth : byHeight;
-}
-
-/** Lays `picture` on black of `size` with its corner at (left, top); what hangs over is cut. */
-function paste(picture: Picture | MaskPicture, size: Size, left: number, top: number) {
-  const channels = channelsOf(picture);
-  const data = new Uint8Array(size.width * size.height * channels);
-  const [from, to] = [Math.max(0, -left), Math.min(picture.width, size.width - left)];
-  for (let y = Math.max(0, -top); y < Math.min(picture.height, size.height - top); y++) {
-    const row = picture.data.subarray((y * picture.width + from) * channels, (y * picture.width + to) * channels);
-    data.set(row, ((y + top) * size.width + left + from) * channels);
-  }
-  return { width: size.width, height: size.height, data };
 }
 
 /** The picture with its corner at (left, top) of `size`; every pixel beyond it is the nearest one of its edge. */

@@ -1,14 +1,9 @@
+import type { Region } from "../pictures/paste.ts";
 import type { MaskPicture } from "../pictures/picture.ts";
 
 interface Size {
   readonly width: number;
   readonly height: number;
-}
-
-/** Part of a picture in pixels. */
-export interface Region extends Size {
-  readonly left: number;
-  readonly top: number;
 }
 
 /**

@@ -2,11 +2,12 @@ import { KilnError } from "../errors.ts";
 import { fillMasked } from "../pictures/fill-masked.ts";
 import { gaussianBlur } from "../pictures/gaussian-blur.ts";
 import { resizeLanczos } from "../pictures/lanczos.ts";
-import { channelsOf, type MaskPicture, type Picture } from "../pictures/picture.ts";
+import { crop, paste, type Region } from "../pictures/paste.ts";
+import type { MaskPicture, Picture } from "../pictures/picture.ts";
 import { resizePicture } from "../pictures/resize.ts";
 import type { CompleteRequest } from "./complete-request.ts";
 import { isLatents, type LoadedPictures } from "./given-pictures.ts";
-import { maskedRegion, type Region } from "./inpaint-region.ts";
+import { maskedRegion } from "./inpaint-region.ts";
 
 /** The defaults are those of AUTOMATIC1111's page, but for the fill, which there is "original" too. */
 const INPAINT = { padding: 32, blur: 4 } as const;
@@ -60,28 +61,14 @@ export function putBack(drawn: Picture, { original, mask, region }: Surroundings
     const { width, height } = drawn;
     return blend(drawn, resizeLanczos(original, width, height), resizeLanczos(mask, width, height));
   }
-  const data = original.data.slice();
+  const whole = { ...original, data: original.data.slice() };
   const sized = resizePicture(drawn, region.width, region.height, "cover");
-  const inside = blend(sized, crop(original, region), crop(mask, region));
-  for (let row = 0; row < region.height; row++) {
-    const from = row * region.width * 3;
-    data.set(inside.data.subarray(from, from + region.width * 3), ((region.top + row) * original.width + region.left) * 3);
-  }
-  return { ...original, data };
+  paste(blend(sized, crop(original, region), crop(mask, region)), whole, region.left, region.top);
+  return whole;
 }
 
 function fitted<T extends Picture | MaskPicture>(picture: T, region: Region | undefined, { width, height }: CompleteRequest) {
   return region ? resizePicture(crop(picture, region), width, height, "extend") : resizeLanczos(picture, width, height);
-}
-
-function crop(picture: Picture | MaskPicture, { left, top, width, height }: Region) {
-  const channels = channelsOf(picture);
-  const data = new Uint8Array(width * height * channels);
-  for (let row = 0; row < height; row++) {
-    const from = ((top + row) * picture.width + left) * channels;
-    data.set(picture.data.subarray(from, from + width * channels), row * width * channels);
-  }
-  return { width, height, data };
 }
 
 function doubled({ width, height, data }: MaskPicture): MaskPicture {
