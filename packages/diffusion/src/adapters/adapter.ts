@@ -1,5 +1,6 @@
 import { isJsonObject, type JsonObject, parseJson } from "../checkpoint/json.ts";
 import { openSafetensors } from "../checkpoint/safetensors.ts";
+import { elementCount } from "../checkpoint/views.ts";
 import { KilnError } from "../errors.ts";
 import { type AdapterModules, sortAdapterKeys } from "./adapter-keys.ts";
 import { type AdapterLayer, adapterLayer, type MetadataAlpha } from "./adapter-layer.ts";
@@ -92,7 +93,7 @@ export function fitAdapter(file: AdapterFile, networks: AdaptedNetworks): Adapte
 
 function pairBytes({ rank, shape }: AdapterLayer): number {
   const [outputs = 0, ...inputs] = shape;
-  const numbers = rank * (outputs + inputs.reduce((product, size) => product * size, 1));
+  const numbers = rank * (outputs + elementCount(inputs));
   return numbers * Float32Array.BYTES_PER_ELEMENT;
 }
 

@@ -24,6 +24,7 @@ export function squeezedKernel(view: TensorView): TensorView {
   return view.shape.length === 4 && height === 1 && width === 1 ? reshaped(view, [out, into]) : view;
 }
 
+/** How many numbers a tensor of this shape has. */
 export function elementCount(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1);
 }

@@ -1,6 +1,7 @@
 import { open, rename, rm } from "node:fs/promises";
 import { formatTypeName } from "./safetensors-header.ts";
 import { BYTES_PER_ELEMENT, type StorageType } from "./tensor-view.ts";
+import { elementCount } from "./views.ts";
 
 /** A tensor to be written: its bytes are asked for when their turn comes, so that a file larger than memory can be written. */
 export interface TensorToWrite {
@@ -44,7 +45,7 @@ export async function writeSafetensors(
 }
 
 function byteLength(tensor: Pick<TensorToWrite, "type" | "shape">): number {
-  return tensor.shape.reduce((product, size) => product * size, BYTES_PER_ELEMENT[tensor.type]);
+  return elementCount(tensor.shape) * BYTES_PER_ELEMENT[tensor.type];
 }
 
 /** What a file begins with: length prefix and JSON, padded with spaces to a multiple of 8 as the format's own library does. */

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Adapter } from "../adapters/adapter.ts";
 import type { LayerFactors } from "../adapters/factors.ts";
+import { elementCount } from "../checkpoint/views.ts";
 import type { GraphInput } from "../graph/graph.ts";
 import { floatTensor, type Tensor } from "../graph/tensor.ts";
 
@@ -67,7 +68,7 @@ export class AdapterStack {
     const first = parts[0];
     if (!first) throw new Error(`no adapter has ${layer}`);
     const { inShape, out } = first.factors;
-    const inSize = inShape.reduce((product, size) => product * size, 1);
+    const inSize = elementCount(inShape);
     const down = new Float32Array(rank * inSize);
     const up = new Float32Array(out * rank);
     for (const { start, factors } of parts) {

@@ -12,19 +12,19 @@ const network = (weightBytes: number, sharedWeights?: CompiledGraph["sharedWeigh
   dispose: async () => undefined,
 });
 
+const [a, b] = [tensor(0), tensor(4)];
+const plain = network(10, new Map([[a, 10]]));
+/** Holds what `plain` holds, and more. */
+const joined = network(
+  17,
+  new Map([
+    [a, 10],
+    [b, 7],
+  ]),
+);
+
 it("weights that networks share count once, until the last of these has gone", () => {
-  const [a, b] = [tensor(0), tensor(4)];
-  const [plain, joined, own] = [
-    network(10, new Map([[a, 10]])),
-    network(
-      17,
-      new Map([
-        [a, 10],
-        [b, 7],
-      ]),
-    ),
-    network(100),
-  ];
+  const own = network(100);
   const account = new WeightAccount();
   const after = [plain, joined, own].map((each) => {
     account.add(each);
@@ -39,17 +39,6 @@ it("weights that networks share count once, until the last of these has gone", (
 });
 
 it("a network is held by others that hold all its weights", () => {
-  const [a, b] = [tensor(0), tensor(4)];
-  const [plain, joined] = [
-    network(10, new Map([[a, 10]])),
-    network(
-      17,
-      new Map([
-        [a, 10],
-        [b, 7],
-      ]),
-    ),
-  ];
   expect(isHeldBy([joined], plain)).toBe(true);
   expect(isHeldBy([plain], joined)).toBe(false);
   expect(isHeldBy([], plain)).toBe(false);

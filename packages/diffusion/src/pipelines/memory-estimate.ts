@@ -1,4 +1,5 @@
 import type { Weights } from "../checkpoint/tensor-view.ts";
+import { elementCount } from "../checkpoint/views.ts";
 import { KilnError } from "../errors.ts";
 import { PIXELS_PER_LATENT } from "../networks/control-network.ts";
 import { DEFAULT_TILING, type TilingOptions } from "../networks/tiling.ts";
@@ -147,11 +148,7 @@ function largestDecodeTensor({ checkpoint }: DiffusionModel, { width, height }: 
 
 function largestTensor(weights: Weights | undefined): number {
   let largest = 0;
-  for (const { shape } of weights?.values() ?? [])
-    largest = Math.max(
-      largest,
-      shape.reduce((product, size) => product * size, 1),
-    );
+  for (const { shape } of weights?.values() ?? []) largest = Math.max(largest, elementCount(shape));
   return largest;
 }
 

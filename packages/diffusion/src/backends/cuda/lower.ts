@@ -1,3 +1,4 @@
+import { elementCount } from "../../checkpoint/views.ts";
 import {
   type Graph,
   type GraphInput,
@@ -279,10 +280,7 @@ class Lowering {
       return { name: computed.name, out: computed.shape[0] ?? 1 };
     }
     const [out = 1, ...rest] = given.shape;
-    const flat = this.#reshape({ name: given.name, shape: given.shape }, [
-      out,
-      rest.reduce((product, size) => product * size, 1),
-    ]);
+    const flat = this.#reshape({ name: given.name, shape: given.shape }, [out, elementCount(rest)]);
     return { name: this.#cast(flat.name, "float32", this.#type), out };
   }
 
@@ -356,7 +354,7 @@ class Lowering {
     if (norm && normFits(this.#ops, norm, x, skip))
       return this.#sumWithNorm(norm, x, skip, (this.#plan.uses.get(output.id) ?? 0) > 1);
     if (x.bias && sameShape(x, skip) && x.shape.length > 2) {
-      const rows = [x.shape[0] ?? 1, x.shape.slice(1, -1).reduce((product, size) => product * size, 1), channelsOf(x)];
+      const rows = [x.shape[0] ?? 1, elementCount(x.shape.slice(1, -1)), channelsOf(x)];
       const [flat, flatSkip] = [this.#reshape(x, rows).name, this.#reshape(skip, rows).name];
       const sum = this.#ops.biasAdd(flat, this.weights.vector(x.bias), flatSkip);
       return this.#reshape({ name: sum, shape: rows }, x.shape);

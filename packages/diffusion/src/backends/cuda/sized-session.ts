@@ -1,3 +1,4 @@
+import { elementCount } from "../../checkpoint/views.ts";
 import { KilnError } from "../../errors.ts";
 import type { Graph } from "../../graph/graph.ts";
 import type { Tensor } from "../../graph/tensor.ts";
@@ -117,7 +118,7 @@ export class SizedSession {
 
   #place(port: ModelPort): BoundPort {
     const { runtime, memory } = this.#device;
-    const count = port.shape.reduce((product, size) => product * size, 1);
+    const count = elementCount(port.shape);
     const byteLength = count * ELEMENT_BYTES[port.type];
     const address = memory.allocate(byteLength);
     const tensor = runtime.tensor({ place: memory.place, address, byteLength, type: port.type, shape: port.shape });

@@ -1,4 +1,5 @@
 import { BYTES_PER_ELEMENT, type StorageType, type TensorView } from "../../checkpoint/tensor-view.ts";
+import { elementCount } from "../../checkpoint/views.ts";
 import { MessageWriter } from "./protobuf.ts";
 
 /** Writes ONNX models (onnx.proto, IR version 10): nodes, small inline tensors, and tensors that stay in their files. */
@@ -112,7 +113,7 @@ export class ModelWriter {
    */
   given(type: StorageType, shape: readonly number[]): string {
     const name = this.fresh();
-    const byteLength = shape.reduce((product, size) => product * size, BYTES_PER_ELEMENT[type]);
+    const byteLength = elementCount(shape) * BYTES_PER_ELEMENT[type];
     this.#initializer(name, type, shape, (tensor) => external(tensor, ".", 0, byteLength));
     return name;
   }

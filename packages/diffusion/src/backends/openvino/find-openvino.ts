@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
-import { homedir } from "node:os";
 import { join } from "node:path";
+import { cacheFolder } from "../cache-folder.ts";
 import { LIBRARY_FILE } from "./library.ts";
 import { OPENVINO_VERSION } from "./release.ts";
 
@@ -9,8 +9,7 @@ export const OPENVINO_FOLDER_VARIABLE = "KILN_OPENVINO";
 
 /** Where add-ons are kept: `KILN_ACCEL_DIR`, or the user's cache. */
 export function acceleratorFolder(environment: NodeJS.ProcessEnv = process.env): string {
-  const cache = environment.XDG_CACHE_HOME ?? join(homedir(), ".cache");
-  return environment.KILN_ACCEL_DIR ?? join(cache, "kiln", "accel");
+  return environment.KILN_ACCEL_DIR ?? cacheFolder("accel", environment);
 }
 
 /** Where `installOpenVino` puts its libraries. */

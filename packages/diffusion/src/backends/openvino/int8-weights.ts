@@ -1,15 +1,16 @@
 import { createHash } from "node:crypto";
 import { existsSync, statSync } from "node:fs";
 import { mkdir, readdir, rm } from "node:fs/promises";
-import { homedir } from "node:os";
 import { join } from "node:path";
 import { readBytes } from "../../checkpoint/read-tensor.ts";
 import { openSafetensors } from "../../checkpoint/safetensors.ts";
 import { toFloat32 } from "../../checkpoint/storage-types.ts";
 import { BYTES_PER_ELEMENT, type TensorView } from "../../checkpoint/tensor-view.ts";
+import { elementCount } from "../../checkpoint/views.ts";
 import { type TensorToWrite, writeSafetensors } from "../../checkpoint/write-safetensors.ts";
 import { KilnError } from "../../errors.ts";
 import type { Graph, Node, NodeOf } from "../../graph/graph.ts";
+import { cacheFolder } from "../cache-folder.ts";
 import { findInt8Layers } from "./int8-layers.ts";
 import { quantizeRows } from "./quantize-rows.ts";
 
@@ -42,7 +43,7 @@ const PIECE = 1 << 20;
  */
 export async function int8Weights(
   graph: Graph,
-  { int8Folder: folder = defaultFolder(), onNotice }: Int8Options = {},
+  { int8Folder: folder = cacheFolder("int8"), onNotice }: Int8Options = {},
 ): Promise<Int8Weights> {
   const layers = findInt8Layers(graph);
   if (layers.length === 0) return new Map();
@@ -50,7 +51,7 @@ export async function int8Weights(
   const path = join(folder, `${fingerprint(layers, sources)}.safetensors`);
   if (making.has(path)) await making.get(path);
   else if (!existsSync(path)) {
-    const bytes = layers.reduce((sum, { attributes: { shape } }) => sum + elements(shape), 0);
+    const bytes = layers.reduce((sum, { attributes: { shape } }) => sum + elementCount(shape), 0);
     onNotice?.(`Rounding ${graph.name}'s weights to int8, once: ${Math.ceil(bytes / 2 ** 20)} MiB in ${folder}.`);
     const made = make(path, folder, layers, sources).finally(() => making.delete(path));
     making.set(path, made);
@@ -62,10 +63,6 @@ export async function int8Weights(
 
 /** Files that this process is making, by their paths: who wants the same one waits for it. */
 const making = new Map<string, Promise<void>>();
-
-function defaultFolder(): string {
-  return join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "kiln", "int8");
-}
 
 /** A file that weights come from, as it was. */
 interface Source {
@@ -169,8 +166,4 @@ function matrixOf(tensors: ReadonlyMap<string, TensorView>, index: number): Int8
   const [values, scales] = ["values", "scales"].map((part) => tensors.get(`${index}.${part}`));
   if (!values || !scales) throw new Error(`layer ${index} was not written`);
   return { values, scales };
-}
-
-function elements(shape: readonly number[]): number {
-  return shape.reduce((product, size) => product * size, 1);
 }

@@ -1,3 +1,4 @@
+import { elementCount } from "../../checkpoint/views.ts";
 import { createRandom, type RandomKind } from "../../index.ts";
 import type { CaseKind } from "../attempt.ts";
 import type { Produced } from "../comparison.ts";
@@ -17,7 +18,7 @@ export const random: CaseKind = (file) => {
   const make = async (): Promise<Record<string, Produced>> => {
     const source = createRandom(generator, seed);
     const draws = shapes.map((shape, i): [string, Produced] => {
-      const count = shape.reduce((product, size) => product * size, 1);
+      const count = elementCount(shape);
       return [`draw.${i}`, { shape, data: source.normal(count, type) }];
     });
     return Object.fromEntries(draws);
