@@ -53,10 +53,15 @@ export async function maskFromAlpha(bytes: Uint8Array, required: boolean, field:
     const { hasAlpha } = await open(bytes).metadata();
     if (!hasAlpha) return required ? bytes : undefined;
     const alpha = await open(bytes).extractChannel(3).png({ compressionLevel: 1 }).toBuffer();
-    if (!required && ((await sharp(alpha).stats()).channels[0]?.min ?? 255) === 255) return undefined;
+    if (!required && !(await isTransparent(alpha))) return undefined;
     return await sharp(alpha).negate().toColourspace("b-w").png({ compressionLevel: 1 }).toBuffer();
   };
   return await decoded(find, bytes, field);
+}
+
+/** Whether an alpha channel, as a picture of its own, says anything: somewhere it is not opaque. */
+export async function isTransparent(alpha: Uint8Array): Promise<boolean> {
+  return ((await sharp(alpha).stats()).channels[0]?.min ?? 255) < 255;
 }
 
 async function decoded<T>(work: () => Promise<T>, bytes: Uint8Array, field: string): Promise<T> {

@@ -1,7 +1,7 @@
 import sharp, { type Sharp } from "sharp";
 import { decodeBase64, inspectPicture } from "../../jobs/pictures-in.ts";
 import type { GenerationRequestInput } from "../../jobs/request.ts";
-import { fitPicture } from "../fit-picture.ts";
+import { fitPicture, isTransparent } from "../fit-picture.ts";
 import type { ImageFields } from "./fields.ts";
 
 /** A1111's own, for requests that do not say it. */
@@ -18,8 +18,8 @@ export async function readMask({ mask, mask_round, inpainting_mask_invert }: Ima
   const png = await fitPicture(bytes, width, height, "fill", "mask");
   const { hasAlpha } = await sharp(png).metadata();
   const alpha = hasAlpha ? await sharp(png).extractChannel(3).png({ compressionLevel: 1 }).toBuffer() : undefined;
-  const says = alpha !== undefined && ((await sharp(alpha).stats()).channels[0]?.min ?? 255) < 255;
-  const grey = alpha && says ? roundedOf(alpha, mask_round !== false) : sharp(png).removeAlpha().greyscale();
+  const grey =
+    alpha && (await isTransparent(alpha)) ? roundedOf(alpha, mask_round !== false) : sharp(png).removeAlpha().greyscale();
   return await (inpainting_mask_invert === 1 ? grey.negate() : grey).png({ compressionLevel: 1 }).toBuffer();
 }
 
