@@ -104,7 +104,18 @@ test("jobs are filtered by time, model and face", async () => {
     expect([query, await found(query)]).toEqual([query, [id]]);
   for (const query of ["model=other", "dialect=depth", "to=2020-01-01", `from=${soon}`])
     expect([query, await found(query)]).toEqual([query, []]);
-  for (const query of ["from=yesterday", "to=2020-13-01", "status=done", "limit=0", "limit=201", "favorite=perhaps"])
+  const yearZero = Buffer.from(`${Date.parse("0000-01-01T00:00:00Z")}|${id}`).toString("base64url");
+  for (const query of [
+    "from=yesterday",
+    "to=2020-13-01",
+    "from=0000-02-29T20:29:37Z",
+    "to=9999-12-31",
+    `before=${yearZero}`,
+    "status=done",
+    "limit=0",
+    "limit=201",
+    "favorite=perhaps",
+  ])
     expect([query, await found(query)]).toEqual([query, 422]);
 });
 

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { ServiceError } from "../../errors.ts";
 import type { ServerContext } from "../../http/dialect.ts";
 import { baseUrlOf } from "../../http/request-context.ts";
+import { isRecordTime } from "../../records/record-time.ts";
 import { looseFlag } from "../loose.ts";
 import { STATUSES, type ViewJob } from "./view-job.ts";
 import type { ViewJobs } from "./view-jobs.ts";
@@ -17,7 +18,7 @@ const DATE = /^\d{4}-\d{2}-\d{2}$/;
 const date = z
   .string("Enter a valid date.")
   .max(40, "Enter a valid date.")
-  .refine((text) => /^\d{4}-\d{2}-\d{2}/.test(text) && !Number.isNaN(Date.parse(text)), "Enter a valid date.");
+  .refine((text) => /^\d{4}-\d{2}-\d{2}/.test(text) && isRecordTime(new Date(text)), "Enter a valid date.");
 
 export const listQuerySchema = z.object({
   status: z.enum(STATUSES, "Select a valid choice.").optional(),

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { ServiceError } from "../../errors.ts";
 import { MAX_BATCH_REQUESTS, MAX_LIST } from "../../jobs/limits.ts";
 import { generationRequestSchema } from "../../jobs/request.ts";
+import { isRecordTime } from "../../records/record-time.ts";
 import { JOB_STATUSES } from "../../records/schema.ts";
 import { type Route, route } from "../route.ts";
 import { sendImage } from "../send-image.ts";
@@ -32,7 +33,7 @@ function readCursor(cursor: string | undefined): { createdAt: Date; id: string }
   if (cursor === undefined) return undefined;
   const [time = "", id = ""] = Buffer.from(cursor, "base64url").toString("utf8").split("|");
   const createdAt = new Date(Number(time));
-  if (id === "" || time === "" || Number.isNaN(createdAt.getTime()))
+  if (id === "" || time === "" || !isRecordTime(createdAt))
     throw new ServiceError("invalid_request", "before: is no cursor of this list.", { field: "before" });
   return { createdAt, id };
 }

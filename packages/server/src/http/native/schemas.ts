@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { isRecordTime } from "../../records/record-time.ts";
 import { JOB_STATUSES } from "../../records/schema.ts";
 
 const seed = z.union([z.int(), z.string()]);
@@ -53,4 +54,5 @@ export const queryFlag = z.enum(["true", "false"]).transform((word) => word === 
 /** A date or a date with a time, UTC where it says no zone, in a query string. */
 export const queryTime = z
   .union([z.iso.date(), z.iso.datetime({ offset: true, local: true })])
-  .transform((text) => new Date(/T.*(?:Z|[+-]\d\d:?\d\d)$/.test(text) || !text.includes("T") ? text : `${text}Z`));
+  .transform((text) => new Date(/T.*(?:Z|[+-]\d\d:?\d\d)$/.test(text) || !text.includes("T") ? text : `${text}Z`))
+  .refine(isRecordTime, "Its year is none of 1 to 9998.");
