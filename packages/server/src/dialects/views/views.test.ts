@@ -36,7 +36,12 @@ describe("with the test engine", () => {
         },
       }),
     );
-    server = await startTestServer({ KILN_LISTEN: "127.0.0.1:0=views", KILN_PRESETS: presets, KILN_VIEWS_REGISTRATION: "true" });
+    server = await startTestServer({
+      KILN_LISTEN: "127.0.0.1:0=views",
+      KILN_PRESETS: presets,
+      KILN_VIEWS_REGISTRATION: "true",
+      KILN_TEST_ENGINE_STEP_MS: "25",
+    });
     anna = await register(server, "Anna@example.org");
     ben = await register(server, "ben@example.org");
   });
