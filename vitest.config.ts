@@ -6,6 +6,7 @@ export default defineConfig({
   ssr: { resolve: { conditions: ["kiln-source"] } },
   test: {
     include: ["packages/*/src/**/*.test.ts", "packages/*/test/**/*.test.ts", "examples/**/*.test.ts", "bench/**/*.test.mjs"],
+    globalSetup: "scripts/test-folder.mjs",
     // Native libraries and real checkpoints: processes of their own, and time enough on two noisy cores.
     pool: "forks",
     maxWorkers: 2,
