@@ -6,7 +6,7 @@ import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { startS3 } from "../testing/servers.ts";
 import { openLocalStorage } from "./local-storage.ts";
-import { openS3Storage, type S3Options } from "./s3-storage.ts";
+import { type S3Options, S3Storage } from "./s3-storage.ts";
 import type { Storage } from "./storage.ts";
 
 interface Backing {
@@ -30,7 +30,7 @@ async function s3(): Promise<Backing | undefined> {
   const client = new S3Client({ region: "us-east-1", endpoint: server.url, forcePathStyle: true, credentials });
   await client.send(new CreateBucketCommand({ Bucket: S3.bucket }));
   client.destroy();
-  const storage = openS3Storage(options);
+  const storage = new S3Storage(options);
   return {
     storage,
     async close() {

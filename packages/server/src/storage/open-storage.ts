@@ -13,8 +13,8 @@ export async function openStorage(settings: Settings): Promise<Storage> {
   }
   if (settings.AWS_S3_BUCKET === undefined) throw new Error("KILN_STORAGE=s3 needs AWS_S3_BUCKET.");
   // The SDK is large; whoever keeps pictures in a folder does not load it.
-  const { openS3Storage } = await import("./s3-storage.ts");
-  return openS3Storage({
+  const { S3Storage } = await import("./s3-storage.ts");
+  return new S3Storage({
     bucket: settings.AWS_S3_BUCKET,
     region: settings.AWS_REGION,
     endpoint: settings.AWS_ENDPOINT_URL,

@@ -30,91 +30,88 @@ const CACHE_CONTROL = "max-age=31536000";
 const CHECK_MILLISECONDS = 5000;
 
 /** A bucket of any S3 server. An object is visible only when its upload is whole; S3 promises that. */
-export function openS3Storage(options: S3Options): Storage {
-  const { bucket } = options;
-  const client = new S3Client({
-    region: options.region,
-    // Other servers than Amazon's have no host name for each bucket, and many know no trailing checksums.
-    ...(options.endpoint === undefined ? {} : { endpoint: options.endpoint, forcePathStyle: true }),
-    requestChecksumCalculation: "WHEN_REQUIRED",
-    responseChecksumValidation: "WHEN_REQUIRED",
-    ...(options.accessKeyId !== undefined && options.secretAccessKey !== undefined
-      ? { credentials: { accessKeyId: options.accessKeyId, secretAccessKey: options.secretAccessKey } }
-      : {}),
-    maxAttempts: 3,
-  });
-  let checkedAt = Number.NEGATIVE_INFINITY;
+export class S3Storage implements Storage {
+  readonly kind = "s3";
+  readonly #client: S3Client;
+  readonly #bucket: string;
+  readonly #cdn: string | undefined;
+  readonly #presignSeconds: number;
+  #checkedAt = Number.NEGATIVE_INFINITY;
 
-  return {
-    kind: "s3",
-    async put(key, bytes, contentType) {
-      await asked(
-        client.send(
-          new PutObjectCommand({
-            Bucket: bucket,
-            Key: checkKey(key),
-            Body: bytes,
-            ContentType: contentType,
-            CacheControl: CACHE_CONTROL,
-          }),
-        ),
-        bucket,
-      );
-    },
-    async get(key) {
-      try {
-        const { Body } = await client.send(new GetObjectCommand({ Bucket: bucket, Key: checkKey(key) }));
-        return Body ? Buffer.from(await Body.transformToByteArray()) : undefined;
-      } catch (error) {
-        if (error instanceof NoSuchKey || (error instanceof S3ServiceException && error.$metadata.httpStatusCode === 404))
-          return undefined;
-        throw away(error, bucket);
-      }
-    },
-    async delete(key) {
-      await asked(client.send(new DeleteObjectCommand({ Bucket: bucket, Key: checkKey(key) })), bucket);
-    },
-    async *list(prefix) {
-      let token: string | undefined;
-      do {
-        const page = await asked(
-          client.send(
-            new ListObjectsV2Command({
-              Bucket: bucket,
-              Prefix: prefix,
-              ...(token === undefined ? {} : { ContinuationToken: token }),
-            }),
-          ),
-          bucket,
-        );
-        for (const { Key } of page.Contents ?? []) if (Key !== undefined) yield Key;
-        token = page.IsTruncated ? page.NextContinuationToken : undefined;
-      } while (token !== undefined);
-    },
-    async address(key) {
-      if (options.cdn !== undefined) return `${options.cdn.replace(/\/$/, "")}/${checkKey(key)}`;
-      if (options.presignSeconds === 0) return undefined;
-      return await getSignedUrl(client, new GetObjectCommand({ Bucket: bucket, Key: checkKey(key) }), {
-        expiresIn: options.presignSeconds,
-      });
-    },
-    async check() {
-      if (performance.now() - checkedAt < CHECK_MILLISECONDS) return;
-      await asked(client.send(new HeadBucketCommand({ Bucket: bucket })), bucket);
-      checkedAt = performance.now();
-    },
-    close() {
-      client.destroy();
-    },
-  };
+  constructor(options: S3Options) {
+    this.#client = makeClient(options);
+    this.#bucket = options.bucket;
+    this.#cdn = options.cdn?.replace(/\/$/, "");
+    this.#presignSeconds = options.presignSeconds;
+  }
+
+  async put(key: string, bytes: Uint8Array, contentType: string): Promise<void> {
+    const object = { Key: checkKey(key), Body: bytes, ContentType: contentType, CacheControl: CACHE_CONTROL };
+    await this.#asked(this.#client.send(new PutObjectCommand({ Bucket: this.#bucket, ...object })));
+  }
+
+  async get(key: string): Promise<Buffer | undefined> {
+    try {
+      const { Body } = await this.#client.send(new GetObjectCommand({ Bucket: this.#bucket, Key: checkKey(key) }));
+      return Body ? Buffer.from(await Body.transformToByteArray()) : undefined;
+    } catch (error) {
+      if (error instanceof NoSuchKey || (error instanceof S3ServiceException && error.$metadata.httpStatusCode === 404))
+        return undefined;
+      throw away(error, this.#bucket);
+    }
+  }
+
+  async delete(key: string): Promise<void> {
+    await this.#asked(this.#client.send(new DeleteObjectCommand({ Bucket: this.#bucket, Key: checkKey(key) })));
+  }
+
+  async *list(prefix: string): AsyncIterable<string> {
+    let token: string | undefined;
+    do {
+      const from = token === undefined ? {} : { ContinuationToken: token };
+      const command = new ListObjectsV2Command({ Bucket: this.#bucket, Prefix: prefix, ...from });
+      const page = await this.#asked(this.#client.send(command));
+      for (const { Key } of page.Contents ?? []) if (Key !== undefined) yield Key;
+      token = page.IsTruncated ? page.NextContinuationToken : undefined;
+    } while (token !== undefined);
+  }
+
+  async address(key: string): Promise<string | undefined> {
+    if (this.#cdn !== undefined) return `${this.#cdn}/${checkKey(key)}`;
+    if (this.#presignSeconds === 0) return undefined;
+    const command = new GetObjectCommand({ Bucket: this.#bucket, Key: checkKey(key) });
+    return await getSignedUrl(this.#client, command, { expiresIn: this.#presignSeconds });
+  }
+
+  async check(): Promise<void> {
+    if (performance.now() - this.#checkedAt < CHECK_MILLISECONDS) return;
+    await this.#asked(this.#client.send(new HeadBucketCommand({ Bucket: this.#bucket })));
+    this.#checkedAt = performance.now();
+  }
+
+  close(): void {
+    this.#client.destroy();
+  }
+
+  async #asked<T>(request: Promise<T>): Promise<T> {
+    try {
+      return await request;
+    } catch (error) {
+      throw away(error, this.#bucket);
+    }
+  }
 }
 
-async function asked<T>(request: Promise<T>, bucket: string): Promise<T> {
-  try {
-    return await request;
-  } catch (error) {
-    throw away(error, bucket);
-  }
+function makeClient({ region, endpoint, accessKeyId, secretAccessKey }: S3Options): S3Client {
+  return new S3Client({
+    region,
+    // Other servers than Amazon's have no host name for each bucket, and many know no trailing checksums.
+    ...(endpoint === undefined ? {} : { endpoint, forcePathStyle: true }),
+    requestChecksumCalculation: "WHEN_REQUIRED",
+    responseChecksumValidation: "WHEN_REQUIRED",
+    ...(accessKeyId !== undefined && secretAccessKey !== undefined ? { credentials: { accessKeyId, secretAccessKey } } : {}),
+    maxAttempts: 3,
+  });
 }
 
 function away(error: unknown, bucket: string): Error {
