@@ -48,7 +48,8 @@ export interface Studio {
 }
 
 /** What the person can do, across the form, the stage and the list. */
-export function useStudio({ store, catalogue, connection, jobs, notice, prompt, stage }: StudioParts): Studio {
+export function useStudio(parts: StudioParts): Studio {
+  const { store, catalogue, connection, jobs, notice, prompt, stage } = parts;
   const { settings, change, replace } = store;
   const sender = useSender(jobs, connection);
   const model = catalogue.models.find(({ id }) => id === settings.model) ?? ownModel(catalogue.models);
@@ -60,11 +61,7 @@ export function useStudio({ store, catalogue, connection, jobs, notice, prompt, 
   );
   const source = useSourcePicture(startFrom, connection.report);
   const described = source.described?.reference === settings.source?.reference ? source.described : undefined;
-  const cancel = (job: Job): void => void jobs.cancel(job.id).catch(notice.fail);
   const lookAtStage = (): void => bringIntoView(stage.current);
-  // The form scrolls by itself on a desk: "nearest" moves it and the page only as far as the prompt needs.
-  const lookAtForm = (): void => prompt.current?.scrollIntoView({ block: "nearest", behavior: motion() });
-
   const send = async (request: GenerationRequest): Promise<void> => {
     if (await sender.send(request)) lookAtStage();
   };
@@ -78,6 +75,7 @@ export function useStudio({ store, catalogue, connection, jobs, notice, prompt, 
     if (fault !== undefined) sender.refuse(new ApiProblem(fault, 422, "invalid_request", "seed"));
     else void send(knownModel(toRequest(settings), catalogue));
   };
+  const actions = actionsOnStage(parts, send);
 
   return {
     model,
@@ -91,7 +89,7 @@ export function useStudio({ store, catalogue, connection, jobs, notice, prompt, 
         replace(settingsOfRequest(described.request));
         notice.say("The form holds the settings that the picture's file names, with its seed kept.");
       }),
-    cancel: shown !== undefined && !isFinished(shown) ? () => cancel(shown) : undefined,
+    cancel: shown !== undefined && !isFinished(shown) ? () => actions.onCancel(shown) : undefined,
     show: (job) => {
       jobs.show(job.id);
       lookAtStage();
@@ -101,23 +99,33 @@ export function useStudio({ store, catalogue, connection, jobs, notice, prompt, 
       change({ prompt: example });
       void send(knownModel(toRequest({ ...settings, prompt: example }), catalogue));
     },
-    actions: {
-      onAgain: (job) => void send(job.request),
-      onReuse: (job, picture) => {
-        replace(settingsOfPicture(job, picture, pictureReferencePath));
-        notice.say("The form holds this picture's settings, with its seed kept.");
-        lookAtForm();
-      },
-      onUseAsImage: (picture) => {
-        const { id, thumbnailUrl, width, height } = picture;
-        change({ source: { reference: `image:${id}`, url: thumbnailUrl, width, height }, size: { width, height } });
-        notice.say("The next picture starts from this one.");
-        lookAtForm();
-      },
-      onFavorite: (job, favorite) => void jobs.setFavorite(job, favorite).catch(notice.fail),
-      onRemove: (job) => jobs.remove(job.id),
-      onCancel: cancel,
+    actions,
+  };
+}
+
+/** What the pictures on the stage offer. */
+function actionsOnStage(
+  { store: { change, replace }, jobs, notice, prompt }: StudioParts,
+  send: (request: GenerationRequest) => Promise<void>,
+): StageActions {
+  // The form scrolls by itself on a desk: "nearest" moves it and the page only as far as the prompt needs.
+  const lookAtForm = (): void => prompt.current?.scrollIntoView({ block: "nearest", behavior: motion() });
+  return {
+    onAgain: (job) => void send(job.request),
+    onReuse: (job, picture) => {
+      replace(settingsOfPicture(job, picture, pictureReferencePath));
+      notice.say("The form holds this picture's settings, with its seed kept.");
+      lookAtForm();
     },
+    onUseAsImage: (picture) => {
+      const { id, thumbnailUrl, width, height } = picture;
+      change({ source: { reference: `image:${id}`, url: thumbnailUrl, width, height }, size: { width, height } });
+      notice.say("The next picture starts from this one.");
+      lookAtForm();
+    },
+    onFavorite: (job, favorite) => void jobs.setFavorite(job, favorite).catch(notice.fail),
+    onRemove: (job) => jobs.remove(job.id),
+    onCancel: (job) => void jobs.cancel(job.id).catch(notice.fail),
   };
 }
 
