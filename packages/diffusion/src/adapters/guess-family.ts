@@ -1,4 +1,4 @@
-import type { Family } from "../checkpoint/infer-configs.ts";
+import type { Family } from "../checkpoint/family.ts";
 import type { AdapterModules } from "./adapter-keys.ts";
 import { splitNetwork } from "./adapter-targets.ts";
 

@@ -1,6 +1,6 @@
 import { join } from "node:path";
+import type { Family } from "./family.ts";
 import { isFile } from "./folder.ts";
-import type { Family } from "./infer-configs.ts";
 import { type JsonObject, readJsonObject } from "./json.ts";
 import type { ClipTextConfig, SchedulerConfig, UNetConfig, VaeConfig } from "./model-configs.ts";
 import { parseClipTextConfig, parseVaeConfig } from "./parse-model-configs.ts";

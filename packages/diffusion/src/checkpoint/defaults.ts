@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { KilnError } from "../errors.ts";
+import { PIXELS_PER_LATENT } from "../latent-size.ts";
 import { isFile, isFolder, resolveSnapshot } from "./folder.ts";
 import { isJsonObject, type JsonObject, readJsonObject } from "./json.ts";
 
@@ -13,9 +14,6 @@ export interface CheckpointDefaults {
   /** By any name that schedulers answer to. */
   readonly scheduler?: string;
 }
-
-/** Latents are an eighth of the picture's size. */
-const PIXELS_PER_LATENT = 8;
 
 /**
  * Reads a folder's `kiln.json` (`{ "defaults": { "steps": 20, ... } }`), and the size that the UNet was trained at from its config.

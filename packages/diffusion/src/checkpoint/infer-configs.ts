@@ -1,4 +1,5 @@
 import { KilnError } from "../errors.ts";
+import type { Family } from "./family.ts";
 import { indexesAfter } from "./layouts/renaming.ts";
 import { planFromOurs } from "./layouts/unet-names.ts";
 import type {
@@ -10,8 +11,6 @@ import type {
   VaeConfig,
 } from "./model-configs.ts";
 import type { Weights } from "./tensor-view.ts";
-
-export type Family = "sdxl" | "sdxl-refiner" | "sd15";
 
 /** Widths by which a real network is known, and the head counts that its tensors do not tell. */
 const FAMILIES: readonly { family: Family; channels: readonly number[]; crossAttentionDim: number; heads: readonly number[] }[] =

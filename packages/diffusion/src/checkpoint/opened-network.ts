@@ -1,7 +1,8 @@
 import { basename, dirname, join } from "node:path";
 import { KilnError } from "../errors.ts";
+import type { Family } from "./family.ts";
 import { isFile, isFolder, openComponent, resolveSnapshot } from "./folder.ts";
-import { type Family, inferControlNetConfig, inferTinyVaeConfig, inferVaeConfig } from "./infer-configs.ts";
+import { inferControlNetConfig, inferTinyVaeConfig, inferVaeConfig } from "./infer-configs.ts";
 import { type JsonObject, readJsonObject } from "./json.ts";
 import type { Renamed } from "./layouts/renaming.ts";
 import { renameTinyVae } from "./layouts/tiny-vae-names.ts";

@@ -1,4 +1,4 @@
-import type { Family } from "./infer-configs.ts";
+import type { Family } from "./family.ts";
 import type { VaeConfig } from "./model-configs.ts";
 
 /** The VAE that a family was published with, for checkpoints that hold none. */

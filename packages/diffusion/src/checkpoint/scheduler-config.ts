@@ -1,4 +1,4 @@
-import type { Family } from "./infer-configs.ts";
+import type { Family } from "./family.ts";
 import type { SchedulerConfig } from "./model-configs.ts";
 
 export type Prediction = "epsilon" | "v_prediction" | "sample";

@@ -1,4 +1,5 @@
 import type { ControlRequest, GenerateRequest, LatentSource, LoraRequest, MaskPicture, Picture } from "../index.ts";
+import { PIXELS_PER_LATENT } from "../latent-size.ts";
 import type { CaseFile } from "../testing/case-file.ts";
 import { Fields } from "./fields.ts";
 import { type PipelineDefaults, pipelineDefaults } from "./pipeline-defaults.ts";
@@ -39,8 +40,6 @@ export function pipelineRequests(file: CaseFile, workbench: Workbench, sd15: boo
   args.refuseOthers("args");
   return requests;
 }
-
-const PIXELS_PER_LATENT = 8;
 
 type Shared = Omit<GenerateRequest, "prompt">;
 

@@ -1,4 +1,5 @@
 import { KilnError } from "../errors.ts";
+import { concatenate } from "../graph/tensor.ts";
 import type { AdapterStack } from "../networks/adapter-stack.ts";
 import type { NoisePredictor } from "../networks/noise-predictor.ts";
 import type { Row } from "../networks/row.ts";
@@ -35,7 +36,7 @@ export function sharesCall(a: Slot, b: Slot): boolean {
 function rowsOf(slot: Slot): Row[] {
   const { scheduler, positive, negative, adapters, inpainting } = slot.definition;
   const scaled = scheduler.scaleModelInput(slot.latents, slot.scheduler);
-  const sample = inpainting?.maskedLatents ? join(scaled, inpainting.mask, inpainting.maskedLatents) : scaled;
+  const sample = inpainting?.maskedLatents ? concatenate(scaled, inpainting.mask, inpainting.maskedLatents) : scaled;
   const timestep = scheduler.timesteps[slot.scheduler.index] ?? 0;
   const controls = slot.definition.controls.filter((control) => control.scale !== 0 && acts(slot, control));
   const shared = { sample, timestep, adapters };
@@ -74,14 +75,4 @@ function keepUnmasked(slot: Slot, sample: Float32Array, mask: Float32Array, keep
   const { scheduler } = slot.definition;
   if (slot.done) return blendByMask(sample, keep.latents, mask);
   return keep.noise ? blendByMask(sample, scheduler.addNoise(keep.latents, keep.noise, slot.scheduler.index), mask) : sample;
-}
-
-function join(...parts: readonly Float32Array[]): Float32Array {
-  const result = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    result.set(part, at);
-    at += part.length;
-  }
-  return result;
 }

@@ -13,3 +13,14 @@ export function floatTensor(data: Float32Array, shape: readonly number[]): Tenso
   if (count !== data.length) throw new RangeError(`${data.length} numbers do not fill [${shape.join(", ")}]`);
   return { type: "float32", shape, data };
 }
+
+/** One array after the other. */
+export function concatenate(...parts: readonly Float32Array[]): Float32Array {
+  const result = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    result.set(part, at);
+    at += part.length;
+  }
+  return result;
+}

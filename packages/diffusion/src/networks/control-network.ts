@@ -4,6 +4,7 @@ import type { Weights } from "../checkpoint/tensor-view.ts";
 import { GraphBuilder } from "../graph/builder.ts";
 import type { Graph } from "../graph/graph.ts";
 import { floatTensor, type Tensor } from "../graph/tensor.ts";
+import { PIXELS_PER_LATENT } from "../latent-size.ts";
 import { controlHint, controlNet } from "../models/controlnet.ts";
 import { Scope } from "../models/scope.ts";
 import { residualNames } from "../models/unet.ts";
@@ -125,6 +126,3 @@ export class ControlNetwork {
     return graph.build();
   }
 }
-
-/** Pixels along one side of what a latent stands for. */
-export const PIXELS_PER_LATENT = 8;

@@ -1,3 +1,5 @@
+import { PIXELS_PER_LATENT } from "../latent-size.ts";
+
 /** Decoding in overlapping tiles: memory for one tile instead of the whole, blended so that no seam shows. */
 
 export interface TilingOptions {
@@ -11,7 +13,6 @@ export interface TilingOptions {
 export const DEFAULT_TILING: TilingOptions = { tile: 96, overlap: 24 };
 
 const CHANNELS = 3;
-const PIXELS_PER_LATENT = 8;
 
 interface Latents {
   /** [channels, height, width]. */

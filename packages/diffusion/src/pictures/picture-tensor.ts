@@ -1,5 +1,6 @@
 import { KilnError } from "../errors.ts";
 import { floatTensor, type Tensor } from "../graph/tensor.ts";
+import { roundHalfToEven } from "../round-half-to-even.ts";
 import type { MaskPicture, Picture } from "./picture.ts";
 import { channelsOf, toGrey } from "./picture.ts";
 
@@ -67,12 +68,6 @@ function toPicture(
     }
   }
   return { ...size, data };
-}
-
-function roundHalfToEven(value: number): number {
-  const floor = Math.floor(value);
-  const rest = value - floor;
-  return rest > 0.5 || (rest === 0.5 && floor % 2 === 1) ? floor + 1 : floor;
 }
 
 /**

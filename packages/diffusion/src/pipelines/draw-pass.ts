@@ -1,9 +1,9 @@
 import type { StepProgress } from "../denoise/denoiser.ts";
 import { type NoiseStream, sequentialNoise } from "../denoise/noise-stream.ts";
 import { Slot, type SlotControl } from "../denoise/slot.ts";
+import { PIXELS_PER_LATENT } from "../latent-size.ts";
 import type { WeightedAdapter } from "../networks/adapter-stack.ts";
 import type { Autoencoder } from "../networks/autoencoder.ts";
-import { PIXELS_PER_LATENT } from "../networks/control-network.ts";
 import type { RowConditioning } from "../networks/row.ts";
 import { brownianNoise } from "../random/brownian-tree.ts";
 import { createRandom } from "../random/create-random.ts";

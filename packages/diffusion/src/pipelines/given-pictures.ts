@@ -1,5 +1,5 @@
 import { KilnError } from "../errors.ts";
-import { PIXELS_PER_LATENT } from "../networks/control-network.ts";
+import { PIXELS_PER_LATENT } from "../latent-size.ts";
 import { decodeMask, decodePicture } from "../pictures/decode.ts";
 import { resizeLanczos } from "../pictures/lanczos.ts";
 import type { MaskPicture, Picture } from "../pictures/picture.ts";

@@ -1,7 +1,7 @@
 import type { Weights } from "../checkpoint/tensor-view.ts";
 import { elementCount } from "../checkpoint/views.ts";
 import { KilnError } from "../errors.ts";
-import { PIXELS_PER_LATENT } from "../networks/control-network.ts";
+import { PIXELS_PER_LATENT } from "../latent-size.ts";
 import { DEFAULT_TILING, type TilingOptions } from "../networks/tiling.ts";
 import type { DiffusionModel } from "./diffusion-model.ts";
 import { memoryInReach } from "./machine-memory.ts";

@@ -1,5 +1,6 @@
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { KilnError } from "../errors.ts";
+import { concatenate } from "../graph/tensor.ts";
 import { sinusoids } from "../models/timestep-embedding.ts";
 import type { RowConditioning } from "../networks/row.ts";
 import type { EncodedPrompt } from "./prompt-encoder.ts";
@@ -53,9 +54,7 @@ export function rowConditioning(
   const { additionEmbedType, additionTimeEmbedDim, projectionClassEmbeddingsInputDim } = configs.unet;
   if (additionEmbedType === null || !pooled) return { text: states, addition: undefined };
   const sizes = sinusoids(ids, additionTimeEmbedDim ?? 0, configs.unet);
-  const addition = new Float32Array(pooled.length + sizes.length);
-  addition.set(pooled);
-  addition.set(sizes, pooled.length);
+  const addition = concatenate(pooled, sizes);
   if (addition.length !== projectionClassEmbeddingsInputDim) {
     throw new KilnError(
       "checkpoint_incomplete",

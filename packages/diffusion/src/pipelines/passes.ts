@@ -1,6 +1,6 @@
 import { KilnError } from "../errors.ts";
+import { PIXELS_PER_LATENT } from "../latent-size.ts";
 import type { Autoencoder } from "../networks/autoencoder.ts";
-import { PIXELS_PER_LATENT } from "../networks/control-network.ts";
 import { type CompleteRequest, completeRequest } from "./complete-request.ts";
 import type { DiffusionModel } from "./diffusion-model.ts";
 import type { HiresRequest, LatentSource } from "./request.ts";

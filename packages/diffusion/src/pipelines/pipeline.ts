@@ -1,7 +1,7 @@
 import { DEFAULT_MAX_ROWS, type StepProgress } from "../denoise/denoiser.ts";
 import type { Slot } from "../denoise/slot.ts";
 import { KilnError } from "../errors.ts";
-import { PIXELS_PER_LATENT } from "../networks/control-network.ts";
+import { PIXELS_PER_LATENT } from "../latent-size.ts";
 import { DEFAULT_TILING } from "../networks/tiling.ts";
 import { resizeLanczos } from "../pictures/lanczos.ts";
 import { tensorToPictures } from "../pictures/picture-tensor.ts";

@@ -1,5 +1,5 @@
 import type { StepProgress } from "../denoise/denoiser.ts";
-import { PIXELS_PER_LATENT } from "../networks/control-network.ts";
+import { PIXELS_PER_LATENT } from "../latent-size.ts";
 import type { Picture } from "../pictures/picture.ts";
 import { tensorToPictures } from "../pictures/picture-tensor.ts";
 import { previewPicture } from "../pictures/preview.ts";

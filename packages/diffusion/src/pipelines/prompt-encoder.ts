@@ -1,10 +1,11 @@
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import type { EmbeddingEncoder } from "../checkpoint/embedding-file.ts";
 import { KilnError } from "../errors.ts";
+import { concatenate } from "../graph/tensor.ts";
 import type { WeightedAdapter } from "../networks/adapter-stack.ts";
 import type { NetworkCache } from "../networks/network-cache.ts";
 import { TextEncoder } from "../networks/text-encoder.ts";
-import { ClipTokenizer } from "../text/clip-tokenizer.ts";
+import { ClipTokenizer, WINDOW_LENGTH } from "../text/clip-tokenizer.ts";
 import { type PromptWindow, padWindows, promptChunks, promptWindow } from "../text/prompt-chunks.ts";
 import { PromptEmbeddings } from "../text/prompt-tokens.ts";
 import { weightStates } from "../text/prompt-weights.ts";
@@ -21,7 +22,7 @@ export interface PromptOptions {
 
 /** What the UNet is told of a prompt. */
 export interface EncodedPrompt {
-  /** [tokens, width], row-major: 77 tokens for each window. */
+  /** [tokens, width], row-major: `WINDOW_LENGTH` tokens for each window. */
   readonly states: Float32Array;
   readonly windows: number;
   /** SDXL's pooled text; undefined for SD 1.5. */
@@ -106,7 +107,7 @@ export class PromptEncoder {
   zeros(windows: number): EncodedPrompt {
     const { states, pooled } = this.widths;
     return {
-      states: new Float32Array(windows * WINDOW * states),
+      states: new Float32Array(windows * WINDOW_LENGTH * states),
       windows,
       pooled: this.#pooling ? new Float32Array(pooled) : undefined,
     };
@@ -130,7 +131,7 @@ export class PromptEncoder {
         poolAt: options.syntax === "plain" ? "inversion" : "end of text",
       });
       const states = rows.map((row, i) => weightStates(row.states, own[i]?.weights ?? []));
-      parts.push({ states: concatenate(states), width: network.config.hiddenSize });
+      parts.push({ states: concatenate(...states), width: network.config.hiddenSize });
       pooled = rows[0]?.pooled;
     }
     const encoded = { states: sideBySide(parts), windows: windows[0]?.length ?? 0, pooled: this.#pooling ? pooled : undefined };
@@ -166,9 +167,6 @@ interface Encoder {
   readonly tokenizer: ClipTokenizer;
 }
 
-/** Positions in a window. */
-const WINDOW = 77;
-
 function tokenizerOf(kind: "clip_l" | "clip_g", folder: string | undefined): ClipTokenizer {
   return folder === undefined ? ClipTokenizer.standard(kind) : ClipTokenizer.fromFolder(folder);
 }
@@ -189,16 +187,6 @@ function cacheKey(windows: readonly (readonly PromptWindow[])[], clipSkip: numbe
     own.map(({ ids, weights, vectors }) => [ids, weights, [...vectors].map(([at, vector]) => [at, ...vector])]),
   );
   return JSON.stringify([syntax, clipSkip, adapters.map(({ adapter, weight }) => [adapter.path, weight]), texts]);
-}
-
-function concatenate(parts: readonly Float32Array[]): Float32Array {
-  const result = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    result.set(part, at);
-    at += part.length;
-  }
-  return result;
 }
 
 /** [tokens, width] of each encoder to [tokens, all widths]. */

@@ -1,3 +1,5 @@
+import { roundHalfToEven } from "../round-half-to-even.ts";
+
 /** Number types that noise is drawn in. */
 export type NormalType = "float32" | "float16" | "bfloat16" | "float64";
 
@@ -29,11 +31,4 @@ export function rounding(type: NormalType): (value: number) => number {
   if (type === "float16") return roundToFloat16;
   if (type === "bfloat16") return roundToBfloat16;
   return type === "float32" ? Math.fround : (value) => value;
-}
-
-function roundHalfToEven(value: number): number {
-  const floor = Math.floor(value);
-  const rest = value - floor;
-  if (rest !== 0.5) return Math.round(value);
-  return floor % 2 === 0 ? floor : floor + 1;
 }

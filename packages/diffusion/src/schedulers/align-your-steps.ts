@@ -1,8 +1,9 @@
 import { KilnError } from "../errors.ts";
+import { roundHalfToEven } from "../round-half-to-even.ts";
 import { LATENT_BETAS, noiseTable } from "./betas.ts";
 import { MAX_STEPS } from "./config.ts";
 import { timestepOfSigma } from "./sigmas.ts";
-import { linspace, roundHalfToEven } from "./spacing.ts";
+import { linspace } from "./spacing.ts";
 
 /** Timesteps for ten steps that were optimised for each family (Sabour et al. 2024, arXiv:2404.14507), as diffusers' `AysSchedules` lists them. */
 export const ALIGN_YOUR_STEPS = {

@@ -1,3 +1,4 @@
+import { roundHalfToEven } from "../round-half-to-even.ts";
 import { entry, type Term, weightedSum } from "./arithmetic.ts";
 import { DDPM_BETAS, noiseTable } from "./betas.ts";
 import { badValue, readFlag } from "./config.ts";
@@ -5,7 +6,7 @@ import type { SchedulerDefinition } from "./definition.ts";
 import { mixtureOfAlpha, predictNoise, predictOriginal, readLimiter, readPrediction } from "./prediction.ts";
 import { advance, alphaAt, timestepSpace } from "./run-tables.ts";
 import type { Scheduler, SchedulerConfig, SchedulerRun } from "./scheduler.ts";
-import { readSteps, refuseGiven, roundHalfToEven, spacedTimesteps } from "./spacing.ts";
+import { readSteps, refuseGiven, spacedTimesteps } from "./spacing.ts";
 
 /** Denoising diffusion implicit models (Song et al. 2020, arXiv:2010.02502, equation 12), as diffusers' `DDIMScheduler`. */
 export const ddim: SchedulerDefinition = {

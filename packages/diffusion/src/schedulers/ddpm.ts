@@ -1,3 +1,4 @@
+import { roundHalfToEven } from "../round-half-to-even.ts";
 import { entry, type Term, weightedSum } from "./arithmetic.ts";
 import { DDPM_BETAS, noiseTable } from "./betas.ts";
 import { readChoice } from "./config.ts";
@@ -5,7 +6,7 @@ import type { SchedulerDefinition } from "./definition.ts";
 import { mixtureOfAlpha, predictOriginal, readLimiter, readPrediction } from "./prediction.ts";
 import { advance, alphaAt, timestepSpace } from "./run-tables.ts";
 import type { Scheduler, SchedulerConfig, SchedulerRun } from "./scheduler.ts";
-import { readGivenTimesteps, readSteps, refuseGiven, roundHalfToEven, spacedTimesteps } from "./spacing.ts";
+import { readGivenTimesteps, readSteps, refuseGiven, spacedTimesteps } from "./spacing.ts";
 
 /** Variances below this are drawn as if they were this, so that a logarithm stays finite. */
 const SMALLEST_VARIANCE = 1e-20;

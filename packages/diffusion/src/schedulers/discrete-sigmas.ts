@@ -1,14 +1,8 @@
+import { roundHalfToEven } from "../round-half-to-even.ts";
 import type { NoiseTable } from "./betas.ts";
 import type { SchedulerConfig, SchedulerRun } from "./scheduler.ts";
 import { readSigmaSpacing, type SigmaSpacing, sigmasAt, spaceSigmas, timestepOfSigma } from "./sigmas.ts";
-import {
-  readGivenTimesteps,
-  readSpacing,
-  readSteps,
-  roundHalfToEven,
-  spacedTimesteps,
-  spacedTimestepsWithEnd,
-} from "./spacing.ts";
+import { readGivenTimesteps, readSpacing, readSteps, spacedTimesteps, spacedTimestepsWithEnd } from "./spacing.ts";
 
 export interface DiscreteSigmas {
   readonly timesteps: Float64Array;

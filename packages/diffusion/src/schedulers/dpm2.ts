@@ -1,3 +1,4 @@
+import { roundHalfToEven } from "../round-half-to-even.ts";
 import { entry, weightedSum } from "./arithmetic.ts";
 import type { NoiseTable } from "./betas.ts";
 import { LATENT_BETAS, noiseTable } from "./betas.ts";
@@ -8,7 +9,7 @@ import { predictOriginalAtSigma, readPrediction } from "./prediction.ts";
 import { advance, scaleToUnit, sigmaSpace, sigmaSpaceSpacing } from "./run-tables.ts";
 import type { Scheduler, SchedulerConfig, SchedulerRun } from "./scheduler.ts";
 import { closedSigmas, readSigmaSpacing, timestepOfSigma } from "./sigmas.ts";
-import { refuseGiven, roundHalfToEven } from "./spacing.ts";
+import { refuseGiven } from "./spacing.ts";
 
 /** DPM-Solver-2 over sigma (Karras et al. 2022, arXiv:2206.00364, section 3; k-diffusion's `sample_dpm_2`), as diffusers' `KDPM2DiscreteScheduler`. */
 export const dpm2: SchedulerDefinition = {

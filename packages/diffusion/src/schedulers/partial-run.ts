@@ -1,4 +1,5 @@
 import { KilnError } from "../errors.ts";
+import { roundHalfToEven } from "../round-half-to-even.ts";
 import type { Scheduler } from "./scheduler.ts";
 
 /** Schedulers that do not say otherwise belong to networks of 1000 training timesteps. */
@@ -51,12 +52,10 @@ function endOf(scheduler: Scheduler, end: number, begin: number): number {
   return begin + scheduler.timesteps.subarray(begin).filter((timestep) => timestep >= cutoff).length;
 }
 
-/** Python's `round`, with halves to even, of the fraction's training timestep. */
+/** The fraction's training timestep, rounded as Python rounds. */
 function cutoffTimestep(scheduler: Scheduler, fraction: number): number {
   const train = scheduler.trainTimesteps ?? DEFAULT_TRAIN_TIMESTEPS;
-  const exact = train - fraction * train;
-  const floor = Math.floor(exact);
-  return exact - floor === 0.5 && floor % 2 === 0 ? floor : Math.round(exact);
+  return roundHalfToEven(train - fraction * train);
 }
 
 function checkFraction(field: string, value: number): void {

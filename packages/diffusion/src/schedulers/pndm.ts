@@ -1,4 +1,5 @@
 import { KilnError } from "../errors.ts";
+import { roundHalfToEven } from "../round-half-to-even.ts";
 import { entry, type Term, weightedSum } from "./arithmetic.ts";
 import { DDPM_BETAS, type NoiseTable, noiseTable } from "./betas.ts";
 import { readFlag } from "./config.ts";
@@ -6,7 +7,7 @@ import type { SchedulerDefinition } from "./definition.ts";
 import { mixtureOfAlpha, predictNoise, predictOriginal, readPrediction } from "./prediction.ts";
 import { advance, alphaAt, timestepSpace } from "./run-tables.ts";
 import type { Scheduler, SchedulerConfig, SchedulerRun, SchedulerState } from "./scheduler.ts";
-import { readSteps, refuseGiven, roundHalfToEven, spacedTimesteps } from "./spacing.ts";
+import { readSteps, refuseGiven, spacedTimesteps } from "./spacing.ts";
 
 /** Steps at the beginning that the Runge-Kutta form does with four evaluations each. */
 const RUNGE_KUTTA_STEPS = 4;

@@ -1,4 +1,5 @@
 import { KilnError } from "../errors.ts";
+import { roundHalfToEven } from "../round-half-to-even.ts";
 import { badValue, MAX_STEPS, readChoice, readInteger } from "./config.ts";
 import type { SchedulerConfig, SchedulerRun } from "./scheduler.ts";
 
@@ -89,13 +90,6 @@ export function refuseGiven(run: SchedulerRun, ...fields: readonly ("timesteps" 
 export function linspace(start: number, end: number, count: number): Float64Array {
   const step = (end - start) / (count - 1);
   return Float64Array.from({ length: count }, (_, i) => (i === 0 ? start : i === count - 1 ? end : start + i * step));
-}
-
-/** numpy's and torch's `round`: halves go to the even neighbour. */
-export function roundHalfToEven(value: number): number {
-  const floor = Math.floor(value);
-  if (value - floor !== 0.5) return Math.round(value);
-  return floor % 2 === 0 ? floor : floor + 1;
 }
 
 function trailing(steps: number, train: number, last: number): Float64Array {

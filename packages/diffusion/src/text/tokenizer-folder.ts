@@ -1,12 +1,11 @@
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { isJsonObject, type JsonObject } from "../checkpoint/json.ts";
 import { KilnError } from "../errors.ts";
 import { type ClipVocabulary, parseMerges, type SpecialToken } from "./clip-vocabulary.ts";
 
 /** The real files have 1 to 4 MB; more is no CLIP vocabulary and would only fill the memory. */
 export const MAX_TOKENIZER_FILE_BYTES = 32 * 1024 * 1024;
-
-type JsonObject = Readonly<Record<string, unknown>>;
 
 /**
  * Reads a diffusers `tokenizer` folder: `tokenizer.json` where there is one, else `vocab.json` and `merges.txt`;
@@ -68,7 +67,7 @@ function readModel(folder: string): Model {
   const file = join(folder, "tokenizer.json");
   const whole = readJson(file);
   if (whole !== undefined) {
-    const model = isObject(whole.model) ? whole.model : {};
+    const model = isJsonObject(whole.model) ? whole.model : {};
     return {
       tokens: vocabularyOf(model.vocab, file),
       merges: mergesOf(model.merges, file),
@@ -93,7 +92,7 @@ function readModel(folder: string): Model {
 }
 
 function vocabularyOf(value: unknown, file: string): Map<string, number> {
-  if (!isObject(value)) throw corrupt(file, "has no vocabulary");
+  if (!isJsonObject(value)) throw corrupt(file, "has no vocabulary");
   const tokens = new Map<string, number>();
   for (const [token, id] of Object.entries(value)) {
     if (typeof id !== "number" || !Number.isInteger(id) || id < 0)
@@ -115,7 +114,7 @@ function mergesOf(value: unknown, file: string): string[] {
 }
 
 function addedTokens(value: unknown): SpecialToken[] {
-  return Array.isArray(value) ? value.flatMap((item: unknown) => (isObject(item) ? specialToken(item.id, item) : [])) : [];
+  return Array.isArray(value) ? value.flatMap((item: unknown) => (isJsonObject(item) ? specialToken(item.id, item) : [])) : [];
 }
 
 /** Tokens that training added to the vocabulary: text to id. They are no special tokens, so capitals do not matter. */
@@ -126,7 +125,7 @@ function extraTokens(folder: string): SpecialToken[] {
 
 function decoderTokens(config: JsonObject): SpecialToken[] {
   const decoder = config.added_tokens_decoder;
-  return isObject(decoder) ? Object.entries(decoder).flatMap(([id, item]) => specialToken(Number(id), item)) : [];
+  return isJsonObject(decoder) ? Object.entries(decoder).flatMap(([id, item]) => specialToken(Number(id), item)) : [];
 }
 
 function specialToken(id: unknown, item: unknown): SpecialToken[] {
@@ -137,11 +136,11 @@ function specialToken(id: unknown, item: unknown): SpecialToken[] {
 
 function tokenText(value: unknown): string | undefined {
   if (typeof value === "string") return value;
-  return isObject(value) && typeof value.content === "string" ? value.content : undefined;
+  return isJsonObject(value) && typeof value.content === "string" ? value.content : undefined;
 }
 
 function isNormalized(value: unknown): boolean {
-  return isObject(value) && value.normalized === true;
+  return isJsonObject(value) && value.normalized === true;
 }
 
 function readJson(file: string): JsonObject | undefined {
@@ -153,7 +152,7 @@ function readJson(file: string): JsonObject | undefined {
   } catch (cause) {
     throw corrupt(file, "is not JSON", cause);
   }
-  if (!isObject(value)) throw corrupt(file, "is not a JSON object");
+  if (!isJsonObject(value)) throw corrupt(file, "is not a JSON object");
   return value;
 }
 
@@ -175,8 +174,4 @@ function readText(file: string): string | undefined {
 
 function corrupt(file: string, fault: string, cause?: unknown): KilnError {
   return new KilnError("file_corrupt", `The tokenizer file ${file} ${fault}; fetch it again.`, { subject: file, cause });
-}
-
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

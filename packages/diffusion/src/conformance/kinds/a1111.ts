@@ -1,4 +1,5 @@
 import { createA1111Sampler, type GenerateRequest, resolveA1111Name } from "../../index.ts";
+import { PIXELS_PER_LATENT } from "../../latent-size.ts";
 import type { CaseFile } from "../../testing/case-file.ts";
 import type { CaseKind } from "../attempt.ts";
 import type { ProducedTensors } from "../comparison.ts";
@@ -6,7 +7,6 @@ import { Fields } from "../fields.ts";
 import { floatTensor, fromEnd, optionalFloatTensor } from "../tensors.ts";
 import type { Workbench } from "../workbench.ts";
 
-const PIXELS_PER_LATENT = 8;
 /** AUTOMATIC1111's own. */
 const DEFAULT_CFG_SCALE = 7;
 

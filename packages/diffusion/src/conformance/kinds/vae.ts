@@ -1,3 +1,4 @@
+import { PIXELS_PER_LATENT } from "../../latent-size.ts";
 import { type CaseKind, inEveryLayout } from "../attempt.ts";
 import type { ProducedTensors } from "../comparison.ts";
 import { Fields } from "../fields.ts";
@@ -11,9 +12,17 @@ export const vae: CaseKind = (file, workbench) =>
     const scaled = autoencoder.scale(latent.data);
     const decoded = await autoencoder.decode(scaled, height, width);
     const { mean, logVariance } = await autoencoder.encode(image.data, fromEnd(image, 2), fromEnd(image, 1));
-    const latents = [1, autoencoder.config.latentChannels, fromEnd(image, 2) / PIXELS, fromEnd(image, 1) / PIXELS];
+    const latents = [
+      1,
+      autoencoder.config.latentChannels,
+      fromEnd(image, 2) / PIXELS_PER_LATENT,
+      fromEnd(image, 1) / PIXELS_PER_LATENT,
+    ];
     return {
-      decoded: { shape: [1, autoencoder.config.outChannels, height * PIXELS, width * PIXELS], data: decoded },
+      decoded: {
+        shape: [1, autoencoder.config.outChannels, height * PIXELS_PER_LATENT, width * PIXELS_PER_LATENT],
+        data: decoded,
+      },
       mean: { shape: latents, data: mean },
       logvar: { shape: latents, data: logVariance },
     };
@@ -29,17 +38,14 @@ export const tinyVae: CaseKind = (file, workbench) => {
     const { latentChannels, outChannels } = network.config;
     return {
       decoded: {
-        shape: [1, outChannels, height * PIXELS, width * PIXELS],
+        shape: [1, outChannels, height * PIXELS_PER_LATENT, width * PIXELS_PER_LATENT],
         data: await network.decode(latent.data, height, width),
       },
       encoded: {
-        shape: [1, latentChannels, imageHeight / PIXELS, imageWidth / PIXELS],
+        shape: [1, latentChannels, imageHeight / PIXELS_PER_LATENT, imageWidth / PIXELS_PER_LATENT],
         data: await network.encode(image.data, imageHeight, imageWidth),
       },
     };
   };
   return [{ label: "", make }];
 };
-
-/** Pixels along one side of what a latent stands for. */
-const PIXELS = 8;
