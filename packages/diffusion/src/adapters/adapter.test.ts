@@ -11,11 +11,11 @@ import { openSafetensors } from "../checkpoint/safetensors.ts";
 import type { TensorView, Weights } from "../checkpoint/tensor-view.ts";
 import { type TensorToWrite, writeSafetensors } from "../checkpoint/write-safetensors.ts";
 import { KilnError } from "../errors.ts";
+import { denseDelta } from "../testing/dense-delta.ts";
 import { referencePath } from "../testing/reference.ts";
 import { type Adapter, fitAdapter, openAdapter } from "./adapter.ts";
 import { sortAdapterKeys } from "./adapter-keys.ts";
 import { TargetFinder } from "./adapter-targets.ts";
-import { denseDelta } from "./factors.ts";
 
 const at = (name: string) => referencePath(`checkpoints/${name}`) ?? "";
 /** A test that is skipped where a file of the reference set that it needs is not there: the project's own part has some of them. */

@@ -79,8 +79,3 @@ export function toFactors(decomposition: Decomposition, scale: number, shape: re
   const { up, down } = decomposition.kind === "dense" ? wholeAsPair(decomposition.delta) : decomposition;
   return { rank: down.rows, inShape, out, down: down.data, up: scaled(up, scale).data };
 }
-
-/** The delta itself, in the order of the weight's shape: for merging, and for tests. */
-export function denseDelta({ rank, out, down, up }: LayerFactors): Float32Array {
-  return multiply({ rows: out, columns: rank, data: up }, { rows: rank, columns: down.length / rank, data: down }).data;
-}

@@ -5,8 +5,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Weights } from "../checkpoint/tensor-view.ts";
 import { writeSafetensors } from "../checkpoint/write-safetensors.ts";
 import { KilnError } from "../errors.ts";
+import { denseDelta } from "../testing/dense-delta.ts";
 import { type Adapter, fitAdapter, openAdapter } from "./adapter.ts";
-import { denseDelta } from "./factors.ts";
 
 let folder = "";
 beforeAll(async () => {

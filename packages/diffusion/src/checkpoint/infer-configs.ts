@@ -47,8 +47,6 @@ export function inferControlNetConfig(weights: Weights, file: string): { family:
     ...encoder,
     conditioningChannels: dim(weights, `${prefix}conv_in.weight`, 1) ?? 3,
     conditioningEmbeddingOutChannels: widths.filter((width) => width !== undefined),
-    conditioningChannelOrder: "rgb" as const,
-    globalPoolConditions: false,
   };
   return { family, config };
 }
@@ -178,8 +176,7 @@ export function inferClipTextConfig(weights: Weights, file: string): ClipTextCon
 export function inferTinyVaeConfig(weights: Weights, file: string): TinyVaeConfig {
   const decoder = blockGroups(weights, "decoder");
   const encoder = blockGroups(weights, "encoder");
-  const width = dim(weights, "decoder.layers.0.weight", 0) ?? dim(weights, "encoder.layers.0.weight", 0);
-  if (width === undefined || (decoder.length === 0 && encoder.length === 0)) {
+  if (decoder.length === 0 && encoder.length === 0) {
     throw new KilnError("checkpoint_unknown", `${file} holds no tiny autoencoder that Kiln knows: name a TAESD file.`, {
       subject: file,
     });
@@ -190,16 +187,8 @@ export function inferTinyVaeConfig(weights: Weights, file: string): TinyVaeConfi
     inChannels: dim(weights, "encoder.layers.0.weight", 1) ?? 3,
     outChannels: 3,
     latentChannels: dim(weights, "decoder.layers.0.weight", 1) ?? 4,
-    encoderBlockOutChannels: numEncoderBlocks.map(() => width),
-    decoderBlockOutChannels: numDecoderBlocks.map(() => width),
     numEncoderBlocks,
     numDecoderBlocks,
-    activation: "relu",
-    upsamplingScalingFactor: 2,
-    scalingFactor: 1,
-    shiftFactor: 0,
-    latentMagnitude: 3,
-    latentShift: 0.5,
   };
 }
 

@@ -1,7 +1,7 @@
 /**
  * What a network's code has to know before it can be built. The fields carry the meaning of diffusers' and
  * transformers' `config.json`; values that our networks do not implement are refused where the configs are
- * read (`parse-configs.ts`), so that everything that arrives here can be drawn with.
+ * read (`parse-model-configs.ts`, `parse-unet-config.ts`), so that everything that arrives here can be drawn with.
  */
 
 export type DownBlockType = "DownBlock2D" | "CrossAttnDownBlock2D";
@@ -55,9 +55,6 @@ export interface ControlNetConfig extends UNetEncoderConfig {
   readonly conditioningChannels: number;
   /** Channels of the condition's own small network, for instance [16, 32, 96, 256]; each step after the first halves the size. */
   readonly conditioningEmbeddingOutChannels: readonly number[];
-  readonly conditioningChannelOrder: "rgb" | "bgr";
-  /** True: residuals are averaged over height and width ("shuffle" ControlNets). */
-  readonly globalPoolConditions: boolean;
 }
 
 /** AutoencoderKL. */
@@ -84,22 +81,13 @@ export interface VaeConfig {
   readonly forceUpcast: boolean;
 }
 
-/** AutoencoderTiny (TAESD). */
+/** AutoencoderTiny (TAESD). Its latents are the UNet's as they are: scaling factors and shifts in its config change nothing. */
 export interface TinyVaeConfig {
   readonly inChannels: number;
   readonly outChannels: number;
   readonly latentChannels: number;
-  readonly encoderBlockOutChannels: readonly number[];
-  readonly decoderBlockOutChannels: readonly number[];
   readonly numEncoderBlocks: readonly number[];
   readonly numDecoderBlocks: readonly number[];
-  readonly activation: "relu";
-  readonly upsamplingScalingFactor: number;
-  readonly scalingFactor: number;
-  readonly shiftFactor: number;
-  /** The network's latents are 0..1 from -magnitude..magnitude: `x / (2 * magnitude) + shift`; diffusers' callers do not use them. */
-  readonly latentMagnitude: number;
-  readonly latentShift: number;
 }
 
 /** A CLIP text encoder: OpenAI's L/14, OpenCLIP's bigG, or one like them. */

@@ -42,21 +42,13 @@ export function parseVaeConfig(json: JsonObject, file: string): VaeConfig {
 export function parseTinyVaeConfig(json: JsonObject, file: string): TinyVaeConfig {
   const reader = new ConfigReader(json, file);
   reader.oneOf("_class_name", ["AutoencoderTiny"], "AutoencoderTiny");
-  reader.requireUnused({ upsample_fn: ["nearest"] });
+  reader.requireUnused({ act_fn: ["relu"], upsample_fn: ["nearest"], upsampling_scaling_factor: [2] });
   return {
     inChannels: reader.count("in_channels", 3),
     outChannels: reader.count("out_channels", 3),
     latentChannels: reader.count("latent_channels", 4),
-    encoderBlockOutChannels: reader.counts("encoder_block_out_channels", [64, 64, 64, 64]),
-    decoderBlockOutChannels: reader.counts("decoder_block_out_channels", [64, 64, 64, 64]),
     numEncoderBlocks: reader.counts("num_encoder_blocks", [1, 3, 3, 3]),
     numDecoderBlocks: reader.counts("num_decoder_blocks", [3, 3, 3, 1]),
-    activation: reader.oneOf("act_fn", ["relu"], "relu"),
-    upsamplingScalingFactor: reader.count("upsampling_scaling_factor", 2),
-    scalingFactor: reader.number("scaling_factor", 1),
-    shiftFactor: reader.number("shift_factor", 0),
-    latentMagnitude: reader.number("latent_magnitude", 3),
-    latentShift: reader.number("latent_shift", 0.5),
   };
 }
 

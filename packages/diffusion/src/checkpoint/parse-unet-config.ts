@@ -12,6 +12,7 @@ const UNUSED: Readonly<Record<string, readonly unknown[]>> = {
   center_input_sample: [false],
   class_embed_type: [],
   class_embeddings_concat: [false],
+  controlnet_conditioning_channel_order: ["rgb"],
   conv_in_kernel: [3],
   conv_out_kernel: [3],
   cross_attention_norm: [],
@@ -19,6 +20,7 @@ const UNUSED: Readonly<Record<string, readonly unknown[]>> = {
   dual_cross_attention: [false],
   encoder_hid_dim: [],
   encoder_hid_dim_type: [],
+  global_pool_conditions: [false],
   mid_block_only_cross_attention: [false],
   mid_block_scale_factor: [1],
   num_class_embeds: [],
@@ -62,8 +64,6 @@ export function parseControlNetConfig(json: JsonObject, file: string): ControlNe
     ...parseEncoder(reader),
     conditioningChannels: reader.count("conditioning_channels", 3),
     conditioningEmbeddingOutChannels: reader.counts("conditioning_embedding_out_channels", [16, 32, 96, 256]),
-    conditioningChannelOrder: reader.oneOf("controlnet_conditioning_channel_order", ["rgb", "bgr"], "rgb"),
-    globalPoolConditions: reader.flag("global_pool_conditions", false),
   };
 }
 

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
+import { testPicture } from "../testing/test-picture.ts";
 import { decodePicture } from "./decode.ts";
 import { encodeJpeg, encodePng, encodeWebp } from "./encode.ts";
 import { exifWithComment, MAX_COMMENT_BYTES, readExifComment } from "./exif-comment.ts";
 import { encodePicture, readPictureMetadata } from "./picture-metadata.ts";
-import { testPicture } from "./test-picture.ts";
 
 const picture = testPicture(33, 20);
 const metadata = { parameters: "a cat – 日本 😀\nSteps: 1", kiln: { seed: "1", sizes: [1, 2] } };

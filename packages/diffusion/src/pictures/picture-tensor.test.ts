@@ -1,9 +1,9 @@
 import { crc32 } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import { floatTensor } from "../graph/tensor.ts";
+import { testPicture } from "../testing/test-picture.ts";
 import { maskToTensor, pictureToTensor, resizeNearest, tensorToPictures } from "./picture-tensor.ts";
 import { resizePicture } from "./resize.ts";
-import { testPicture } from "./test-picture.ts";
 
 const checksum = (values: Float32Array) => crc32(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
 const ramp = (count: number, value: (index: number) => number) =>

@@ -53,13 +53,3 @@ export function toGrey(picture: Picture | MaskPicture): MaskPicture {
   }
   return { width, height, data: grey };
 }
-
-/** A picture laid over one colour by its alpha channel. */
-export function flatten(picture: Picture, alpha: MaskPicture, [red, green, blue]: readonly [number, number, number]): Picture {
-  const background = [red, green, blue];
-  const data = picture.data.map((value, index) => {
-    const opacity = alpha.data[Math.floor(index / 3)] ?? 255;
-    return Math.round((value * opacity + (background[index % 3] ?? 0) * (255 - opacity)) / 255);
-  });
-  return { width: picture.width, height: picture.height, data };
-}

@@ -1,9 +1,9 @@
 import { crc32, deflateSync } from "node:zlib";
 import sharp from "sharp";
 import { describe, expect, it } from "vitest";
+import { testPicture } from "../testing/test-picture.ts";
 import { encodePng } from "./encode.ts";
 import { addPngTexts, MAX_PNG_TEXT_BYTES, readPngTexts } from "./png-text.ts";
-import { testPicture } from "./test-picture.ts";
 
 const picture = testPicture(20, 10);
 

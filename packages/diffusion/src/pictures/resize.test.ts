@@ -1,9 +1,9 @@
 import { crc32 } from "node:zlib";
 import { describe, expect, it } from "vitest";
+import { testMask, testPicture } from "../testing/test-picture.ts";
 import { resizeLanczos } from "./lanczos.ts";
 import { MAX_PICTURE_PIXELS, type Picture, toGrey } from "./picture.ts";
 import { resizePicture } from "./resize.ts";
-import { testMask, testPicture } from "./test-picture.ts";
 
 // All checksums are of Pillow 13.0's and diffusers 0.42's bytes for the same picture.
 describe("resizeLanczos", () => {

@@ -177,8 +177,8 @@ function windowsOf(
   syntax: PromptSyntax,
   embeddings: PromptEmbeddings | undefined,
 ): PromptWindow[] {
-  if (syntax === "plain") return [promptWindow(tokenizer, text, embeddings).window];
-  return promptChunks(tokenizer, text, embeddings ? { embeddings } : {});
+  if (syntax === "plain") return [promptWindow(tokenizer, text, embeddings)];
+  return promptChunks(tokenizer, text, embeddings);
 }
 
 /** Everything that the result depends on; textual inversions by their numbers. */

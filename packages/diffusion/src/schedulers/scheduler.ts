@@ -76,6 +76,4 @@ export interface SchedulerRun {
   readonly eta?: number;
   /** Whose published Align Your Steps timesteps a name with "AYS" means; SDXL's where absent. */
   readonly family?: "sdxl" | "sd15";
-  /** For the beta spacing and others that A1111 lets its user set. */
-  readonly options?: Readonly<Record<string, number>>;
 }

@@ -8,8 +8,7 @@ const tokenizer = ClipTokenizer.standard("clip_l");
 const [WORD, COMMA, BOS, EOS] = [2368, 267, 49406, 49407];
 
 /** How many tokens of text each window holds. */
-const lengths = (text: string, backtrack?: number) =>
-  promptChunks(tokenizer, text, backtrack === undefined ? {} : { backtrack }).map(({ ids }) => ids.indexOf(EOS) - 1);
+const lengths = (text: string) => promptChunks(tokenizer, text).map(({ ids }) => ids.indexOf(EOS) - 1);
 const words = (count: number) => "cat ".repeat(count);
 
 describe("promptChunks", () => {
@@ -27,10 +26,6 @@ describe("promptChunks", () => {
     expect(lengths(text)).toEqual(expected);
   });
 
-  it("does not go back where backtracking is off", () => {
-    expect(lengths(`${words(60)}, ${words(20)}`, 0)).toEqual([75, 6]);
-  });
-
   it("weights the text and leaves the frame alone", () => {
     const [window] = promptChunks(tokenizer, "cat (cat:1.5), cat");
     expect(window?.ids.slice(0, 6)).toEqual([BOS, WORD, WORD, COMMA, WORD, EOS]);
@@ -40,8 +35,8 @@ describe("promptChunks", () => {
 
   it("refuses more chunks than it has room for", () => {
     expect(promptChunks(tokenizer, "a BREAK ".repeat(MAX_PROMPT_CHUNKS))).toHaveLength(MAX_PROMPT_CHUNKS);
-    expect(() => promptChunks(tokenizer, "a BREAK ".repeat(MAX_PROMPT_CHUNKS + 1), { field: "negative_prompt" })).toThrow(
-      expect.objectContaining({ code: "invalid_request", subject: "negative_prompt" }),
+    expect(() => promptChunks(tokenizer, "a BREAK ".repeat(MAX_PROMPT_CHUNKS + 1))).toThrow(
+      expect.objectContaining({ code: "invalid_request", subject: "prompt" }),
     );
   });
 
@@ -53,11 +48,11 @@ describe("promptChunks", () => {
 });
 
 describe("promptWindow", () => {
-  it("takes brackets as text and says what it cut", () => {
-    const { window, cut } = promptWindow(tokenizer, `(cat:1.5) ${words(80)}`);
+  it("takes brackets as text and cuts what does not fit", () => {
+    const window = promptWindow(tokenizer, `(cat:1.5) ${words(80)}`);
     expect(window.weights.every((weight) => weight === 1)).toBe(true);
+    expect(window.ids).toHaveLength(WINDOW_LENGTH);
     expect(window.ids[76]).toBe(EOS);
-    expect(cut).toBe(80 + tokenizer.encode("(cat:1.5)").length - 75);
   });
 });
 
@@ -69,19 +64,19 @@ describe("textual inversion in a prompt", () => {
   const embeddings = new PromptEmbeddings([inversion(2, "kiln-style", "<kiln>"), inversion(3, "kiln")], "clip_l", 2);
 
   it("puts vectors in the place of file name and token, whatever the capitals", () => {
-    const { window } = promptWindow(tokenizer, "cat, Kiln-Style, <kiln>, kilns kiln", embeddings);
+    const window = promptWindow(tokenizer, "cat, Kiln-Style, <kiln>, kilns kiln", embeddings);
     expect([...window.vectors.keys()]).toEqual([3, 4, 6, 7, 11, 12, 13]);
     expect(window.vectors.get(4)).toEqual(Float32Array.of(1, 1));
     expect(window.ids.slice(0, 6)).toEqual([BOS, WORD, COMMA, 0, 0, COMMA]);
   });
 
   it("weights every vector of an embedding", () => {
-    const [window] = promptChunks(tokenizer, "cat (kiln-style:1.5)", { embeddings });
+    const [window] = promptChunks(tokenizer, "cat (kiln-style:1.5)", embeddings);
     expect(window?.weights.slice(0, 5)).toEqual([1, 1, 1.5, 1.5, 1]);
   });
 
   it("never cuts an embedding in two", () => {
-    const windows = promptChunks(tokenizer, `${words(73)} kiln cat`, { embeddings });
+    const windows = promptChunks(tokenizer, `${words(73)} kiln cat`, embeddings);
     expect(windows.map(({ vectors }) => [...vectors.keys()])).toEqual([[], [1, 2, 3]]);
   });
 

@@ -14,7 +14,7 @@ export interface PromptWindow {
 }
 
 /** AUTOMATIC1111's default for how many tokens back a full chunk may be cut at a comma. */
-export const COMMA_BACKTRACK = 20;
+const COMMA_BACKTRACK = 20;
 
 /** 64 windows are 4,800 tokens, and every one costs two text encoder runs and 77 more keys in each cross-attention. */
 export const MAX_PROMPT_CHUNKS = 64;
@@ -25,38 +25,24 @@ interface Position {
   readonly vector?: Float32Array;
 }
 
-export interface PromptWindowResult {
-  readonly window: PromptWindow;
-  /** How many tokens of the text did not fit; worth a warning. */
-  readonly cut: number;
-}
-
 /** A plain prompt as diffusers takes it: no grammar, one window, what does not fit is cut off. */
-export function promptWindow(tokenizer: ClipTokenizer, text: string, embeddings?: PromptEmbeddings): PromptWindowResult {
+export function promptWindow(tokenizer: ClipTokenizer, text: string, embeddings?: PromptEmbeddings): PromptWindow {
   const positions = tokenizeText(tokenizer, text, embeddings).flatMap((token) => positionsOf(token, 1));
-  return {
-    window: frame(tokenizer, positions.slice(0, TOKENS_PER_WINDOW)),
-    cut: Math.max(0, positions.length - TOKENS_PER_WINDOW),
-  };
+  return frame(tokenizer, positions.slice(0, TOKENS_PER_WINDOW));
 }
 
 /**
  * A prompt in AUTOMATIC1111's grammar, of any length, in chunks of 75 tokens. A chunk that overflows is cut after its
- * last comma where that is at most `backtrack` tokens back; BREAK ends a chunk; an embedding is never cut in two.
+ * last comma where that is at most 20 tokens back; BREAK ends a chunk; an embedding is never cut in two.
  *
  * @returns at least one window
- * @throws KilnError `invalid_request` for more than `MAX_PROMPT_CHUNKS` chunks; `field` is named.
+ * @throws KilnError `invalid_request` for more than `MAX_PROMPT_CHUNKS` chunks
  */
-export function promptChunks(
-  tokenizer: ClipTokenizer,
-  text: string,
-  options: { readonly embeddings?: PromptEmbeddings; readonly backtrack?: number; readonly field?: string } = {},
-): PromptWindow[] {
-  const field = options.field ?? "prompt";
-  const chunker = new Chunker(tokenizer, options.backtrack ?? COMMA_BACKTRACK, field);
+export function promptChunks(tokenizer: ClipTokenizer, text: string, embeddings?: PromptEmbeddings): PromptWindow[] {
+  const chunker = new Chunker(tokenizer);
   for (const part of parsePromptAttention(text)) {
     if (isBreak(part)) chunker.close();
-    else for (const token of tokenizeText(tokenizer, part.text, options.embeddings)) chunker.add(token, part.weight);
+    else for (const token of tokenizeText(tokenizer, part.text, embeddings)) chunker.add(token, part.weight);
   }
   return chunker.finish();
 }
@@ -74,18 +60,14 @@ export function padWindows(tokenizer: ClipTokenizer, windows: readonly PromptWin
 /** Collects tokens into chunks; the state is AUTOMATIC1111's (`modules/sd_hijack_clip.py`, `tokenize_line`). */
 class Chunker {
   readonly #tokenizer: ClipTokenizer;
-  readonly #backtrack: number;
-  readonly #field: string;
   readonly #comma: number | undefined;
   readonly #done: PromptWindow[] = [];
   #open: Position[] = [];
   /** Position of the last comma in the open chunk, or -1. */
   #lastComma = -1;
 
-  constructor(tokenizer: ClipTokenizer, backtrack: number, field: string) {
+  constructor(tokenizer: ClipTokenizer) {
     this.#tokenizer = tokenizer;
-    this.#backtrack = backtrack;
-    this.#field = field;
     this.#comma = tokenizer.encode("a,").at(-1);
   }
 
@@ -99,7 +81,7 @@ class Chunker {
 
   /** Ends the chunk after its last comma and begins the next with what followed. */
   #cutAtComma(): void {
-    if (this.#open.length - this.#lastComma > this.#backtrack) return;
+    if (this.#open.length - this.#lastComma > COMMA_BACKTRACK) return;
     const rest = this.#open.splice(this.#lastComma + 1);
     this.close();
     this.#open = rest;
@@ -108,7 +90,7 @@ class Chunker {
   close(): void {
     if (this.#done.length >= MAX_PROMPT_CHUNKS) {
       const limit = `${MAX_PROMPT_CHUNKS} chunks of ${TOKENS_PER_WINDOW} tokens`;
-      throw new KilnError("invalid_request", `${this.#field} fills more than ${limit}; shorten it.`, { subject: this.#field });
+      throw new KilnError("invalid_request", `The prompt fills more than ${limit}; shorten it.`, { subject: "prompt" });
     }
     this.#done.push(frame(this.#tokenizer, this.#open));
     this.#open = [];

@@ -1,4 +1,4 @@
-import type { MaskPicture, Picture } from "./picture.ts";
+import type { MaskPicture, Picture } from "../pictures/picture.ts";
 
 /** A picture that any language makes alike (noise and ramps with hard edges), for comparing checksums. */
 export function testPicture(width: number, height: number): Picture {
