@@ -18,6 +18,9 @@ const CALLS: readonly { path: string; body: object; refused: object }[] = [
   { path: "/sdapi/v1/txt2img", body: SMALL, refused: { detail: expect.anything() } },
 ];
 
+/** Sent while the part is away, and again afterwards: what was refused has used no key up. */
+const SAME_KEY = { "idempotency-key": "refused while away" };
+
 async function started(settings: Record<string, string>): Promise<TestServer> {
   const quick = { KILN_LISTEN: "127.0.0.1:0=queue", KILN_LOCK_SECONDS: "2", KILN_TEST_ENGINE_STEP_MS: "50" };
   const server = await startTestServer({ ...quick, ...settings }, folder());
@@ -34,7 +37,7 @@ async function takeAway(away: StartedServer, server: TestServer): Promise<void> 
   await Promise.all(
     CALLS.map(async ({ path, body, refused }) => {
       const asked = Date.now();
-      const answer = await server.call("POST", path, body);
+      const answer = await server.call("POST", path, body, SAME_KEY);
       expect({ path, status: answer.status, json: answer.json }).toMatchObject({ path, status: 503, json: refused });
       expect(Date.now() - asked).toBeLessThan(SOON_MILLISECONDS);
     }),
@@ -44,7 +47,7 @@ async function takeAway(away: StartedServer, server: TestServer): Promise<void> 
   await sleep(Math.max(0, AWAY_SECONDS * 1000 - (Date.now() - since)));
   await away.restart();
   for (;;) {
-    const { status, json } = await server.call("POST", "/v1/jobs", SMALL);
+    const { status, json } = await server.call("POST", "/v1/jobs", SMALL, SAME_KEY);
     if (status === 202) acknowledged.add((json as { id: string }).id);
     if (status === 202) break;
     expect(status).toBe(503);

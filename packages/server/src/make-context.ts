@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { Keys } from "./auth/keys.ts";
 import { KeysMarker } from "./auth/keys-marker.ts";
 import { PictureLinks } from "./auth/picture-links.ts";
-import { requireQuota } from "./auth/quota.ts";
+import { lockQuota, requireQuota } from "./auth/quota.ts";
 import { RateLimiter } from "./auth/rate-limiter.ts";
 import type { Closer } from "./close-parts.ts";
 import { openContentPolicy } from "./content/policy.ts";
@@ -85,7 +85,7 @@ export async function makeContext(
 
 /** The jobs' service with the rules that a request is held against. */
 function openJobs(
-  { settings, store, queue, bus, storage, catalogue, pictures, presets }: Foundation,
+  { settings, database, store, queue, bus, storage, catalogue, pictures, presets }: Foundation,
   usage: Usage,
   links: PictureLinks,
   onAccepted: (job: NewJob) => void,
@@ -115,6 +115,8 @@ function openJobs(
       limiter.take(caller);
       await requireQuota(caller, work, usage);
     },
+    // The embedded database has this process alone, which takes an owner's requests in turn.
+    lockQuota: (caller, work) => (database.kind === "embedded" ? undefined : lockQuota(caller, work, usage)),
     onAccepted,
   });
 }

@@ -7,7 +7,7 @@ import type { EventBus, JobProgress } from "../events/bus.ts";
 import { requestScope } from "../http/request-scope.ts";
 import type { Catalogue } from "../models/catalogue.ts";
 import { type JobQueue, MAX_FAIR_TAG, PRIORITIES, type QueueEntry } from "../queue/job-queue.ts";
-import type { BornJob, ImageRow, JobFilter, JobRow, JobStore, NewJob } from "../records/job-store.ts";
+import type { BornJob, ImageRow, InsertOptions, JobFilter, JobRow, JobStore, NewJob } from "../records/job-store.ts";
 import type { Work } from "../records/usage.ts";
 import type { Storage } from "../storage/storage.ts";
 import { Batcher } from "./batcher.ts";
@@ -21,7 +21,7 @@ import { parseOrRefuse } from "./parse.ts";
 import type { PicturesIn } from "./pictures-in.ts";
 import { applyPreset, type PresetsByName } from "./preset.ts";
 import { type CompleteRequest, type GenerationRequest, type GenerationRequestInput, generationRequestSchema } from "./request.ts";
-import { workloadOf } from "./workload.ts";
+import { workloadOf, workOf } from "./workload.ts";
 
 export interface SubmitOptions {
   /** The same key with the same request gives the same job. */
@@ -49,6 +49,8 @@ export interface JobServiceParts {
   checkContent(request: GenerationRequest, caller: Caller): void;
   /** Refuses callers that are over their quota. */
   checkQuota(caller: Caller, work: Work): Promise<void>;
+  /** The same within the transaction that records the jobs, where other processes record jobs too. */
+  lockQuota(caller: Caller, work: Work): InsertOptions["before"];
   onAccepted(job: NewJob): void;
 }
 
@@ -115,6 +117,10 @@ export class JobService {
 
   /** Accepts several requests, all or none. */
   async submitAll(inputs: readonly unknown[], caller: Caller, options: SubmitOptions = {}): Promise<JobView[]> {
+    return await this.#quotaTurns.run(caller, async () => await this.#submitAll(inputs, caller, options));
+  }
+
+  async #submitAll(inputs: readonly unknown[], caller: Caller, options: SubmitOptions): Promise<JobView[]> {
     if (inputs.length === 0 || inputs.length > MAX_BATCH_REQUESTS) {
       throw new ServiceError("invalid_request", `requests: must hold 1 to ${MAX_BATCH_REQUESTS} requests.`, {
         field: "requests",
@@ -129,7 +135,15 @@ export class JobService {
     const requests = inputs.map((input) => parseOrRefuse(generationRequestSchema, applyPreset(input, this.#parts.presets)));
     for (const request of requests) this.#parts.checkContent(request, caller);
     const complete = requests.map((request) => completeRequest(request, this.#parts.catalogue, this.#parts.operator));
-    return await this.#quotaTurns.run(caller, async () => await this.#record(complete, caller, options, fingerprint));
+    try {
+      return await this.#record(complete, caller, options, fingerprint);
+    } catch (error) {
+      // Two requests with one key at the same time: the first one's jobs are the answer to both.
+      if (idempotencyKey === undefined) throw error;
+      const earlier = await this.#earlier(caller, idempotencyKey, fingerprint).catch(() => undefined);
+      if (!earlier) throw error;
+      return earlier;
+    }
   }
 
   /** Checks what limits a caller, and records and queues jobs. */
@@ -139,27 +153,17 @@ export class JobService {
     options: SubmitOptions,
     fingerprint: string,
   ): Promise<JobView[]> {
-    const { idempotencyKey } = options;
-    await this.#admit(complete, caller);
+    const work = workOf(complete);
+    await this.#admit(complete.length, caller, work);
     const jobs: NewJob[] = [];
     for (const request of complete) jobs.push(await this.#prepare(request, caller, options));
-    let born: BornJob[];
-    try {
-      const [only, ...others] = jobs;
-      if (idempotencyKey !== undefined)
-        born = await this.#parts.store.insert(jobs, { owner: caller.owner, key: idempotencyKey, fingerprint });
-      else if (only && others.length === 0) born = [await this.#records.add(only)];
-      else born = await this.#parts.store.insert(jobs);
-    } catch (error) {
-      // Two requests with one key at the same time: the first one's jobs are the answer to both.
-      const earlier =
-        idempotencyKey === undefined
-          ? undefined
-          : await this.#earlier(caller, idempotencyKey, fingerprint).catch(() => undefined);
-      if (earlier) return earlier;
-      throw error;
-    }
-    await this.#enqueue(jobs);
+    const key = options.idempotencyKey;
+    const idempotency = key === undefined ? undefined : { owner: caller.owner, key, fingerprint };
+    const before = this.#parts.lockQuota(caller, work);
+    const [only, ...others] = jobs;
+    const alone = only && others.length === 0 && !idempotency && !before;
+    const born = alone ? [await this.#records.add(only)] : await this.#parts.store.insert(jobs, { idempotency, before });
+    await this.#enqueue(jobs, idempotency);
     for (const job of jobs) this.#parts.onAccepted(job);
     return jobs.map((job) => viewJob(asQueued(job, born), []));
   }
@@ -283,8 +287,8 @@ export class JobService {
     this.#news.close();
   }
 
-  async #admit(requests: readonly CompleteRequest[], caller: Caller): Promise<void> {
-    if (this.#waiting + requests.length > this.#parts.maxWaiting) {
+  async #admit(count: number, caller: Caller, work: Work): Promise<void> {
+    if (this.#waiting + count > this.#parts.maxWaiting) {
       throw new ServiceError(
         "queue_full",
         `${this.#waiting} jobs are waiting, and no more than ${this.#parts.maxWaiting} may; try again later.`,
@@ -292,10 +296,7 @@ export class JobService {
       );
     }
     await this.#parts.storage.check();
-    await this.#parts.checkQuota(caller, {
-      pictures: requests.reduce((sum, { n }) => sum + n, 0),
-      megapixelSteps: requests.reduce((sum, { n, steps, width, height }) => sum + (n * steps * width * height) / 1e6, 0),
-    });
+    await this.#parts.checkQuota(caller, work);
   }
 
   async #prepare(complete: CompleteRequest, caller: Caller, options: SubmitOptions): Promise<NewJob> {
@@ -329,17 +330,15 @@ export class JobService {
     return { ...request, ...(image ? { image } : {}), ...(mask ? { mask } : {}), controls };
   }
 
-  async #enqueue(jobs: readonly NewJob[]): Promise<void> {
+  async #enqueue(jobs: readonly NewJob[], idempotency: InsertOptions["idempotency"]): Promise<void> {
     try {
       await Promise.all(jobs.map(({ id, priority, fair_tag }) => this.#places.add({ id, priority, fairTag: fair_tag })));
       this.#waiting += jobs.length;
     } catch (error) {
       // What stays behind because the database is away too is queued later: the client may see a job it was refused.
-      await this.#parts.store.withdraw(jobs.map((job) => job.id)).catch(() => {});
-      throw new ServiceError("unavailable", "The queue does not answer; try again.", {
-        retryAfter: 5,
-        cause: error,
-      });
+      const ids = jobs.map((job) => job.id);
+      await this.#parts.store.withdraw(ids, idempotency).catch(() => {});
+      throw new ServiceError("unavailable", "The queue does not answer; try again.", { retryAfter: 5, cause: error });
     }
   }
 

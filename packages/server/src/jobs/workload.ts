@@ -1,3 +1,4 @@
+import type { Work } from "../records/usage.ts";
 import type { CompleteRequest } from "./request.ts";
 
 /** How many of something there are is all that counts. */
@@ -26,4 +27,12 @@ export function workloadOf(
     : 0;
   const steps = baseSteps + refinerSteps + hiresSteps;
   return Math.round(((100 * pixels ** 1.1 * steps * guidance * networks * request.n) / 30) * 100) / 100;
+}
+
+/** What requests count for daily quotas. */
+export function workOf(requests: readonly Pick<CompleteRequest, "n" | "steps" | "width" | "height">[]): Work {
+  return {
+    pictures: requests.reduce((sum, { n }) => sum + n, 0),
+    megapixelSteps: requests.reduce((sum, { n, steps, width, height }) => sum + (n * steps * width * height) / 1e6, 0),
+  };
 }

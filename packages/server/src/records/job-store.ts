@@ -38,6 +38,13 @@ export interface JobFilter {
   limit: number;
 }
 
+export interface InsertOptions {
+  /** The key that stands for the jobs from now on. */
+  idempotency?: { owner: string; key: string; fingerprint: string } | undefined;
+  /** Runs in the same transaction before anything is written; what it raises keeps the jobs out. */
+  before?: ((transaction: Kysely<RecordsSchema>) => Promise<void>) | undefined;
+}
+
 export interface FinishedJob {
   images: Omit<ImageRow, "job_id">[];
   timings: JobTimings;
@@ -57,7 +64,7 @@ export class JobStore {
   }
 
   /** Writes new jobs and, with a key, which jobs it stands for; all or none. */
-  async insert(jobs: readonly NewJob[], idempotency?: { owner: string; key: string; fingerprint: string }): Promise<BornJob[]> {
+  async insert(jobs: readonly NewJob[], { idempotency, before }: InsertOptions = {}): Promise<BornJob[]> {
     const rows = jobs.map((job) => ({
       ...job,
       status: "queued" as const,
@@ -67,16 +74,19 @@ export class JobStore {
       webhook_at: job.request.webhook ? sql<Date>`now()` : null,
       origin: job.origin === null ? null : JSON.stringify(job.origin),
     }));
-    if (!idempotency) {
-      return await this.#db.insertInto("jobs").values(rows).returning(["id", "number", "created_at"]).execute();
-    }
+    const write = async (db: Kysely<RecordsSchema>) =>
+      await db.insertInto("jobs").values(rows).returning(["id", "number", "created_at"]).execute();
+    if (!idempotency && !before) return await write(this.#db);
     return await this.#db.transaction().execute(async (tx) => {
-      const ids = JSON.stringify(jobs.map((job) => job.id));
-      await tx
-        .insertInto("idempotency")
-        .values({ ...idempotency, job_ids: ids })
-        .execute();
-      return await tx.insertInto("jobs").values(rows).returning(["id", "number", "created_at"]).execute();
+      await before?.(tx);
+      if (idempotency) {
+        const job_ids = JSON.stringify(jobs.map((job) => job.id));
+        await tx
+          .insertInto("idempotency")
+          .values({ ...idempotency, job_ids })
+          .execute();
+      }
+      return await write(tx);
     });
   }
 
@@ -293,9 +303,12 @@ export class JobStore {
     return result.numDeletedRows > 0n;
   }
 
-  /** Removes a job that was written and then could not be queued, so that its refusal is true. */
-  async withdraw(ids: readonly string[]): Promise<void> {
+  /** Removes jobs that were written and then could not be queued, so that their refusal is true, and lets their key be used again. */
+  async withdraw(ids: readonly string[], idempotency: InsertOptions["idempotency"]): Promise<void> {
     await this.#db.deleteFrom("jobs").where("id", "in", ids).where("status", "=", "queued").execute();
+    if (!idempotency) return;
+    const { owner, key } = idempotency;
+    await this.#db.deleteFrom("idempotency").where("owner", "=", owner).where("key", "=", key).execute();
   }
 
   /** Unfinished jobs that were made before a moment, oldest first. */

@@ -32,8 +32,11 @@ export class Usage {
     return days.map((day) => ({ ...day, megapixel_steps: Math.round(day.megapixel_steps * 1000) / 1000 }));
   }
 
-  /** What was made today and what is still to be made: what daily quotas count. */
-  async today(owner: string): Promise<Work> {
+  /**
+   * What was made today and what is still to be made: what daily quotas count.
+   * @param records a transaction that the count is part of
+   */
+  async today(owner: string, records: Kysely<RecordsSchema> = this.#db): Promise<Work> {
     const day = new Date().toISOString().slice(0, 10);
     // In one statement, hence in one view of the records: a job that ends between two would be in neither.
     const { rows } = await sql<{ pictures: number; megapixel_steps: number }>`
@@ -44,7 +47,7 @@ export class Usage {
         SELECT (request->>'n')::int, (request->>'n')::int * (request->>'steps')::int *
           (request->>'width')::float8 * (request->>'height')::float8 / 1e6
         FROM kiln.jobs WHERE owner = ${owner} AND status IN ('queued', 'running')
-      ) AS work`.execute(this.#db);
+      ) AS work`.execute(records);
     return { pictures: rows[0]?.pictures ?? 0, megapixelSteps: rows[0]?.megapixel_steps ?? 0 };
   }
 }
