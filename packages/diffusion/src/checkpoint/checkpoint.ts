@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { KilnError } from "../errors.ts";
+import type { Prediction } from "../schedulers/prediction.ts";
 import { checkWeights } from "./check-weights.ts";
 import { type CheckpointConfigs, readFolderConfigs } from "./checkpoint-configs.ts";
 import { type Distilled, findDistilled } from "./distilled.ts";
@@ -15,7 +16,7 @@ import { nameOf } from "./names.ts";
 import { openVae } from "./opened-network.ts";
 import { publishedVae } from "./published-vae.ts";
 import { openSafetensors } from "./safetensors.ts";
-import { defaultScheduler, type Prediction, predictionOf, predictionOfFile, zeroTerminalSnrOfFile } from "./scheduler-config.ts";
+import { defaultScheduler, predictionOf, predictionOfFile, zeroTerminalSnrOfFile } from "./scheduler-config.ts";
 import { splitSingleFile } from "./single-file.ts";
 import type { StorageType, Weights } from "./tensor-view.ts";
 import { elementCount } from "./views.ts";

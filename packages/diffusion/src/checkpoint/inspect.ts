@@ -1,5 +1,6 @@
 import { basename, join } from "node:path";
 import { KilnError } from "../errors.ts";
+import type { Prediction } from "../schedulers/prediction.ts";
 import { type Checkpoint, countParameters, NETWORK_NAMES, openCheckpoint, storageTypesOf } from "./checkpoint.ts";
 import { type Distilled, findDistilled } from "./distilled.ts";
 import { type EmbeddingSummary, summarizeEmbedding } from "./embedding-file.ts";
@@ -10,7 +11,6 @@ import { readJsonObject } from "./json.ts";
 import { type FileKind, guessKind } from "./kinds.ts";
 import { nonFiniteTensors } from "./non-finite.ts";
 import { openSafetensors } from "./safetensors.ts";
-import type { Prediction } from "./scheduler-config.ts";
 import { controlNetOfFile, splitSingleFile } from "./single-file.ts";
 import type { StorageType, Weights } from "./tensor-view.ts";
 

@@ -1,7 +1,6 @@
+import type { Prediction } from "../schedulers/prediction.ts";
 import type { Family } from "./family.ts";
 import type { SchedulerConfig } from "./model-configs.ts";
-
-export type Prediction = "epsilon" | "v_prediction" | "sample";
 
 /** What the noise schedule of every Stable Diffusion is ("High-Resolution Image Synthesis", arXiv 2112.10752, as its published configs have it). */
 const BETAS = {

@@ -82,7 +82,7 @@ function planA1111(
     steps,
     ...(fromPicture ? { strength } : {}),
     ...(exactSteps === undefined ? {} : { exactSteps }),
-    predictionType: prediction === "v_prediction" ? "v_prediction" : "epsilon",
+    predictionType: prediction,
     zeroTerminalSnr,
     family: family === "sd15" ? "sd15" : "sdxl",
     ...(options ? { options } : {}),

@@ -11,8 +11,11 @@ export const ALIGN_YOUR_STEPS = {
   sd15: [999, 850, 736, 645, 545, 455, 343, 233, 124, 24],
 } as const;
 
-/** The noise levels that belong to them, with the level at the end that the authors give for interpolation. */
-const LEVELS = {
+/**
+ * The noise levels that belong to them, with the level at the end that the authors give for interpolation
+ * (research.nvidia.com/labs/toronto-ai/AlignYourSteps/howto.html).
+ */
+export const ALIGN_YOUR_STEPS_SIGMAS = {
   sdxl: [14.615, 6.315, 3.771, 2.181, 1.342, 0.862, 0.555, 0.38, 0.234, 0.113, 0.029],
   sd15: [14.615, 6.475, 3.861, 2.697, 1.886, 1.396, 0.963, 0.652, 0.399, 0.152, 0.029],
 } as const;
@@ -31,7 +34,7 @@ export function alignYourSteps(family: keyof typeof ALIGN_YOUR_STEPS, steps: num
   }
   if (steps === published.length) return published;
   const table = noiseTable({ beta_schedule: "scaled_linear" }, LATENT_BETAS);
-  const logs = LEVELS[family].map(Math.log);
+  const logs = ALIGN_YOUR_STEPS_SIGMAS[family].map(Math.log);
   const timesteps: number[] = [];
   for (const position of linspace(0, logs.length - 1, steps + 1).subarray(0, steps)) {
     const below = Math.floor(position);

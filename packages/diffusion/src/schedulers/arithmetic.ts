@@ -14,6 +14,11 @@ export function weightedSum(...terms: readonly Term[]): Float32Array {
   return Float32Array.from(sum);
 }
 
+/** From one noise level to another along the straight line through the predicted sample. */
+export function eulerStep(sample: Float32Array, original: Float32Array, from: number, to: number): Float32Array {
+  return weightedSum([to / from, sample], [1 - to / from, original]);
+}
+
 export function clampAll(values: Float32Array, low: number, high: number): Float32Array {
   return values.map((value) => Math.min(Math.max(value, low), high));
 }

@@ -1,9 +1,8 @@
-import { entry, weightedSum } from "./arithmetic.ts";
+import { entry, eulerStep, weightedSum } from "./arithmetic.ts";
 import { LATENT_BETAS, noiseTable } from "./betas.ts";
 import { readOptionalNumber } from "./config.ts";
 import type { SchedulerDefinition } from "./definition.ts";
 import { discreteSigmas } from "./discrete-sigmas.ts";
-import { eulerStep } from "./euler.ts";
 import { ancestralSplit } from "./euler-ancestral.ts";
 import { doubleInner } from "./heun.ts";
 import { predictOriginalAtSigma, readPrediction } from "./prediction.ts";

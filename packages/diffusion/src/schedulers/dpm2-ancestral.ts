@@ -1,8 +1,7 @@
-import { entry, weightedSum } from "./arithmetic.ts";
+import { entry, eulerStep, weightedSum } from "./arithmetic.ts";
 import { LATENT_BETAS, noiseTable } from "./betas.ts";
 import type { SchedulerDefinition } from "./definition.ts";
 import { dpm2Levels, interleave, middleOf } from "./dpm2.ts";
-import { eulerStep } from "./euler.ts";
 import { ancestralSplit } from "./euler-ancestral.ts";
 import { predictOriginalAtSigma, readPrediction } from "./prediction.ts";
 import { advance, scaleToUnit, sigmaSpace, sigmaSpaceSpacing } from "./run-tables.ts";

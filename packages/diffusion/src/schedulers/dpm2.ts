@@ -1,10 +1,9 @@
 import { roundHalfToEven } from "../round-half-to-even.ts";
-import { entry, weightedSum } from "./arithmetic.ts";
+import { entry, eulerStep, weightedSum } from "./arithmetic.ts";
 import type { NoiseTable } from "./betas.ts";
 import { LATENT_BETAS, noiseTable } from "./betas.ts";
 import type { SchedulerDefinition } from "./definition.ts";
 import { type DiscreteSigmas, discreteSigmas } from "./discrete-sigmas.ts";
-import { eulerStep } from "./euler.ts";
 import { predictOriginalAtSigma, readPrediction } from "./prediction.ts";
 import { advance, scaleToUnit, sigmaSpace, sigmaSpaceSpacing } from "./run-tables.ts";
 import type { Scheduler, SchedulerConfig, SchedulerRun } from "./scheduler.ts";

@@ -1,7 +1,6 @@
-import { entry } from "./arithmetic.ts";
+import { entry, eulerStep } from "./arithmetic.ts";
 import type { SchedulerDefinition } from "./definition.ts";
 import { edmRun } from "./edm.ts";
-import { eulerStep } from "./euler.ts";
 import { advance } from "./run-tables.ts";
 
 /** Euler's method for networks of Karras et al. 2022 (arXiv:2206.00364, algorithm 2 without churn), as diffusers' `EDMEulerScheduler`. */

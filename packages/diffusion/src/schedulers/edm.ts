@@ -4,7 +4,7 @@ import { readChoice, readNumber, readTrainTimesteps } from "./config.ts";
 import { beginWithin } from "./run-tables.ts";
 import type { Scheduler, SchedulerConfig, SchedulerRun } from "./scheduler.ts";
 import { closedSigmas, karrasSigmas, readFinalSigma } from "./sigmas.ts";
-import { linspace, readSteps, refuseGiven } from "./spacing.ts";
+import { readSteps, refuseGiven } from "./spacing.ts";
 
 /** What the two schedulers for networks trained as in Karras et al. 2022 (arXiv:2206.00364, table 1) share. */
 export interface EdmRun {
@@ -51,7 +51,7 @@ export function edmRun(config: SchedulerConfig, run: SchedulerRun, closesAtLast:
 
 function edmLevels(config: SchedulerConfig, min: number, max: number, steps: number): Float64Array {
   if (readChoice(config, "sigma_schedule", ["karras", "exponential"], "karras") === "karras") {
-    return karrasSigmas(min, max, readNumber(config, "rho", 7, Number.MIN_VALUE), linspace(0, 1, steps));
+    return karrasSigmas(min, max, steps, readNumber(config, "rho", 7, Number.MIN_VALUE));
   }
   return linspaceFloat32(Math.log(min), Math.log(max), steps).map(Math.exp).reverse();
 }

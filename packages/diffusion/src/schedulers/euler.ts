@@ -1,4 +1,4 @@
-import { entry, weightedSum } from "./arithmetic.ts";
+import { entry, eulerStep } from "./arithmetic.ts";
 import { DDPM_BETAS, type NoiseTable, noiseTable } from "./betas.ts";
 import { badValue, readChoice } from "./config.ts";
 import type { SchedulerDefinition } from "./definition.ts";
@@ -34,11 +34,6 @@ function createEuler(config: SchedulerConfig, run: SchedulerRun): Scheduler {
       };
     },
   };
-}
-
-/** From one noise level to another along the straight line through the predicted sample. */
-export function eulerStep(sample: Float32Array, original: Float32Array, from: number, to: number): Float32Array {
-  return weightedSum([to / from, sample], [1 - to / from, original]);
 }
 
 function eulerTables(config: SchedulerConfig, run: SchedulerRun, table: NoiseTable, prediction: Prediction): DiscreteSigmas {

@@ -1,5 +1,5 @@
 import { KilnError } from "../errors.ts";
-import { betaQuantile } from "./a1111/schedules/beta-distribution.ts";
+import { betaQuantile } from "./beta-distribution.ts";
 import type { NoiseTable } from "./betas.ts";
 import { readChoice, readFlag, readOptionalNumber } from "./config.ts";
 import type { SchedulerConfig } from "./scheduler.ts";
@@ -53,15 +53,15 @@ export function spaceSigmas(
   if (spacing === "lu") return lineOf(Math.log(high), Math.log(low), count).map(Math.exp);
   const min = readOptionalNumber(config, "sigma_min", Number.MIN_VALUE) ?? low;
   const max = readOptionalNumber(config, "sigma_max", Number.MIN_VALUE) ?? high;
-  if (spacing === "karras") return karrasSigmas(min, max, KARRAS_RHO, linspace(0, 1, count));
+  if (spacing === "karras") return karrasSigmas(min, max, count);
   if (spacing === "exponential") return linspace(Math.log(max), Math.log(min), count).map(Math.exp);
   return linspace(0, 1, count).map((ramp) => min + betaQuantile(1 - ramp, BETA_SHAPE, BETA_SHAPE) * (max - min));
 }
 
-/** Equation 5 of arXiv:2206.00364 at ramps from 0 (the largest level) to 1. */
-export function karrasSigmas(min: number, max: number, rho: number, ramps: Float64Array): Float64Array {
+/** `count` noise levels from `max` to `min` whose rho-th roots are evenly spaced: equation 5 of arXiv:2206.00364. */
+export function karrasSigmas(min: number, max: number, count: number, rho = KARRAS_RHO): Float64Array {
   const [from, to] = [max ** (1 / rho), min ** (1 / rho)];
-  return ramps.map((ramp) => (from + ramp * (to - from)) ** rho);
+  return linspace(0, 1, count).map((ramp) => (from + ramp * (to - from)) ** rho);
 }
 
 /** The table's noise levels at timesteps between its entries, linearly; at the ends outside of it. */

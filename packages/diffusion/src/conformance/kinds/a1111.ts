@@ -23,7 +23,7 @@ async function draw(file: CaseFile, meta: Fields, workbench: Workbench): Promise
   const whole = createA1111Sampler({
     ...resolveA1111Name(sampler, schedule),
     steps,
-    predictionType: prediction === "v_prediction" ? "v_prediction" : "epsilon",
+    predictionType: prediction,
     zeroTerminalSnr,
     family: family === "sd15" ? "sd15" : "sdxl",
   });

@@ -1,9 +1,7 @@
 import { weightedSum } from "../arithmetic.ts";
+import type { Prediction } from "../prediction.ts";
 import { linspace } from "../spacing.ts";
 import { alphaBars } from "./noise-table.ts";
-
-/** What the network's answer is an estimate of. */
-export type PredictionType = "epsilon" | "v_prediction" | "sample";
 
 /**
  * A network trained at discrete timesteps, seen as a denoiser at any noise level: k-diffusion's view
@@ -23,7 +21,7 @@ export interface Denoiser {
 }
 
 /** Timesteps and sigmas correspond by linear interpolation of log sigma over the training timesteps. */
-export function createDenoiser(prediction: PredictionType, zeroTerminalSnr: boolean): Denoiser {
+export function createDenoiser(prediction: Prediction, zeroTerminalSnr: boolean): Denoiser {
   const sigmas = alphaBars(zeroTerminalSnr).map((bar) => Math.fround(Math.sqrt((1 - bar) / bar)));
   const table = logSigmaTable(sigmas);
   return {
@@ -55,7 +53,7 @@ export function logSigmaTable(sigmas: Float64Array): { timestepOf(sigma: number)
 }
 
 /** arXiv:2206.00364, equation 7, with the scalings of a variance-preserving network (c_skip, c_out of its Table 1). */
-function denoise(prediction: PredictionType, output: Float32Array, sample: Float32Array, sigma: number): Float32Array {
+function denoise(prediction: Prediction, output: Float32Array, sample: Float32Array, sigma: number): Float32Array {
   switch (prediction) {
     case "epsilon":
       return weightedSum([1, sample], [-sigma, output]);

@@ -1,6 +1,7 @@
 import { weightedSum } from "../arithmetic.ts";
+import type { Prediction } from "../prediction.ts";
 import { linspace } from "../spacing.ts";
-import { createDenoiser, type Denoiser, logSigmaTable, type PredictionType } from "./denoiser.ts";
+import { createDenoiser, type Denoiser, logSigmaTable } from "./denoiser.ts";
 import { TRAINING_STEPS } from "./noise-table.ts";
 
 /** A latent consistency model is distilled on this many of the training timesteps (arXiv:2310.04378, section 4.3). */
@@ -17,7 +18,7 @@ const TIMESTEP_SCALING = 10;
  * a sigma between them is taken for the nearest, and the answer passes the boundary condition
  * `c_skip(t) x + c_out(t) denoised`.
  */
-export function createLcmDenoiser(prediction: PredictionType, zeroTerminalSnr: boolean): Denoiser {
+export function createLcmDenoiser(prediction: Prediction, zeroTerminalSnr: boolean): Denoiser {
   const full = createDenoiser(prediction, zeroTerminalSnr);
   const sigmas = full.sigmas.filter((_, index) => index % SKIP === SKIP - 1);
   const table = logSigmaTable(sigmas);

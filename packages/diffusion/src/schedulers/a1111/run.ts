@@ -1,6 +1,6 @@
 import { KilnError } from "../../errors.ts";
+import type { Prediction } from "../prediction.ts";
 import type { BrownianInterval, NoiseDraw, Scheduler, SchedulerState } from "../scheduler.ts";
-import type { PredictionType } from "./denoiser.ts";
 import type { A1111Names } from "./names.ts";
 import { TRAINING_STEPS } from "./noise-table.ts";
 import type { A1111Options } from "./options.ts";
@@ -17,7 +17,7 @@ export interface A1111Run extends A1111Names {
    */
   readonly exactSteps?: boolean;
   /** What the network predicts; epsilon where it is left out. */
-  readonly predictionType?: PredictionType;
+  readonly predictionType?: Prediction;
   readonly zeroTerminalSnr?: boolean;
   /** Which Align Your Steps table is meant; "sdxl" where it is left out. */
   readonly family?: "sdxl" | "sd15";

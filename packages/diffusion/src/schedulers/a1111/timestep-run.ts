@@ -1,6 +1,6 @@
 import { KilnError } from "../../errors.ts";
 import { blendByMask, weightedSum } from "../arithmetic.ts";
-import type { PredictionType } from "./denoiser.ts";
+import type { Prediction } from "../prediction.ts";
 import { alphaBars, TRAINING_STEPS } from "./noise-table.ts";
 import type { ResolvedOptions } from "./options.ts";
 import { planScheduler, type Space } from "./plan-scheduler.ts";
@@ -44,7 +44,7 @@ function planOf(run: A1111Run, options: ResolvedOptions, timesteps: readonly num
   return unipc(timesteps.length, run.strength === undefined ? TRAINING_STEPS - 1 : (timesteps.at(-1) ?? 0), bars);
 }
 
-function timestepSpace(prediction: PredictionType, bars: Float64Array): Space {
+function timestepSpace(prediction: Prediction, bars: Float64Array): Space {
   // Levels between two training timesteps, which UniPC alone has, are interpolated in log alpha as it does.
   const barAt = (level: number): number => {
     const low = Math.floor(level);

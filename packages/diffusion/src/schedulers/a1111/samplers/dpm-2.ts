@@ -1,8 +1,7 @@
-import { weightedSum } from "../../arithmetic.ts";
+import { eulerStep, weightedSum } from "../../arithmetic.ts";
 import { type Evaluation, remembered, type SigmaSampler, stepsOver } from "./algorithm.ts";
 import { ancestralStep } from "./ancestral-step.ts";
 import { churned } from "./churn.ts";
-import { towards } from "./euler.ts";
 
 /** DPM-Solver-2 in sigma: the slope of a step is taken at its geometric middle, as k-diffusion's `sample_dpm_2`. */
 export const dpm2: SigmaSampler = (sigmas, options) => {
@@ -44,7 +43,7 @@ export const dpm2Ancestral: SigmaSampler = (sigmas, { eta, sNoise }) => ({
 function midpointStep(sigma: number, next: number): Evaluation[] {
   if (next === 0) {
     const advance: Evaluation["advance"] = ({ sample, prediction }) => ({
-      sample: towards(sample, prediction, sigma, 0),
+      sample: eulerStep(sample, prediction, sigma, 0),
       history: [],
     });
     return [{ level: sigma, beginsStep: true, advance }];
@@ -54,7 +53,7 @@ function midpointStep(sigma: number, next: number): Evaluation[] {
     {
       level: sigma,
       beginsStep: true,
-      advance: ({ sample, prediction }) => ({ sample: towards(sample, prediction, sigma, middle), history: [sample] }),
+      advance: ({ sample, prediction }) => ({ sample: eulerStep(sample, prediction, sigma, middle), history: [sample] }),
     },
     {
       level: middle,

@@ -1,7 +1,6 @@
 import { type Term, weightedSum } from "../../arithmetic.ts";
 import { linspace } from "../../spacing.ts";
-import type { Evaluation, Point, Progress, SamplerOptions } from "./algorithm.ts";
-import { remembered } from "./algorithm.ts";
+import { type Evaluation, type Point, type Progress, remembered, type SamplerOptions } from "./algorithm.ts";
 import { ancestralStep } from "./ancestral-step.ts";
 
 /**
@@ -21,79 +20,102 @@ export function dpmFast(sigmaMax: number, sigmaMin: number, evaluations: number,
   return orders.flatMap((order, index) => {
     const from = positions[index] ?? end;
     const to = positions[index + 1] ?? end;
-    if (eta === 0) return solverStep(order, from, to, (sample) => sample);
+    if (eta === 0) return solverStep(order, { from, to, arrive: (sample) => sample });
     const down = Math.min(end, -Math.log(ancestralStep(Math.exp(-from), Math.exp(-to), eta).down));
     const up = Math.sqrt(Math.max(Math.exp(-2 * to) - Math.exp(-2 * down), 0));
-    return solverStep(order, from, down, (sample, draw) => weightedSum([1, sample], [up * sNoise, draw()]));
+    return solverStep(order, { from, to: down, arrive: (sample, draw) => weightedSum([1, sample], [up * sNoise, draw()]) });
   });
 }
 
-type Arrive = (sample: Float32Array, draw: Point["draw"]) => Float32Array;
+/** One step between two positions. */
+interface Step {
+  readonly from: number;
+  readonly to: number;
+  /** Adds what noise the step ends with. */
+  readonly arrive: (sample: Float32Array, draw: Point["draw"]) => Float32Array;
+}
 
-/** One step of DPM-Solver-1, -2 (r1 = 1/2) or -3 (r1 = 1/3, r2 = 2/3). */
-function solverStep(order: number, from: number, to: number, arrive: Arrive): Evaluation[] {
-  const sigma = (position: number): number => Math.exp(-position);
+/** Where a step began: its sample and the noise predicted there, which its later evaluations remember. */
+type Begun = readonly [sample: Float32Array, noise: Float32Array];
+
+function solverStep(order: number, step: Step): Evaluation[] {
+  if (order === 1) return firstOrder(step);
+  return order === 2 ? secondOrder(step) : thirdOrder(step);
+}
+
+/** DPM-Solver-1 (equation 3.7). */
+function firstOrder(step: Step): Evaluation[] {
+  return [
+    evaluation(step.from, true, (point) => end(step, point, reach(step, [point.sample, noiseAt(point, step.from)], step.to))),
+  ];
+}
+
+/** DPM-Solver-2 with r1 = 1/2 (algorithm 1). */
+function secondOrder(step: Step): Evaluation[] {
+  const { from, to } = step;
   const h = to - from;
-  const epsilon = ({ sample, prediction }: Point, position: number): Float32Array =>
-    weightedSum([1 / sigma(position), sample], [-1 / sigma(position), prediction]);
-  /** The start and the slopes so far give the point at `target`; the corrections weigh the differences to the first slope. */
-  const reach = (start: Float32Array, first: Float32Array, target: number, correction: readonly Term[]): Float32Array =>
-    weightedSum([1, start], [-sigma(target) * Math.expm1(target - from), first], ...correction);
-  const evaluation = (position: number, beginsStep: boolean, advance: (point: Point) => Progress): Evaluation => ({
-    level: sigma(position),
-    beginsStep,
-    advance,
+  const middle = from + h / 2;
+  const close = evaluation(middle, false, (point) => {
+    const correction = -sigmaOf(to) * Math.expm1(h);
+    return end(step, point, reach(step, begunAt(point), to, correction, noiseAt(point, middle)));
   });
-  const done = (sample: Float32Array, point: Point): Progress => ({ sample: arrive(sample, point.draw), history: [] });
-  const begin = (target: number): Evaluation =>
-    evaluation(from, true, (point) => {
-      const first = epsilon(point, from);
-      return { sample: reach(point.sample, first, target, []), history: [point.sample, first] };
-    });
-  if (order === 1) return [evaluation(from, true, (point) => done(reach(point.sample, epsilon(point, from), to, []), point))];
+  return [begin(step, middle), close];
+}
 
-  if (order === 2) {
-    const middle = from + h / 2;
-    const close = evaluation(middle, false, (point) => {
-      const start = remembered(point.history, 2);
-      const first = remembered(point.history, 1);
-      const weight = -sigma(to) * Math.expm1(h);
-      return done(
-        reach(start, first, to, [
-          [weight, epsilon(point, middle)],
-          [-weight, first],
-        ]),
-        point,
-      );
-    });
-    return [begin(middle), close];
-  }
-
+/** DPM-Solver-3 with r1 = 1/3 and r2 = 2/3 (algorithm 2). */
+function thirdOrder(step: Step): Evaluation[] {
+  const { from, to } = step;
+  const h = to - from;
   const s1 = from + h / 3;
   const s2 = from + (2 * h) / 3;
   const second = evaluation(s1, false, (point) => {
-    const start = remembered(point.history, 2);
-    const first = remembered(point.history, 1);
-    const weight = -sigma(s2) * 2 * (Math.expm1((2 * h) / 3) / ((2 * h) / 3) - 1);
-    return {
-      sample: reach(start, first, s2, [
-        [weight, epsilon(point, s1)],
-        [-weight, first],
-      ]),
-      history: [start, first],
-    };
+    const begun = begunAt(point);
+    const correction = -sigmaOf(s2) * 2 * (Math.expm1((2 * h) / 3) / ((2 * h) / 3) - 1);
+    return { sample: reach(step, begun, s2, correction, noiseAt(point, s1)), history: begun };
   });
   const third = evaluation(s2, false, (point) => {
-    const start = remembered(point.history, 2);
-    const first = remembered(point.history, 1);
-    const weight = -sigma(to) * 1.5 * (Math.expm1(h) / h - 1);
-    return done(
-      reach(start, first, to, [
-        [weight, epsilon(point, s2)],
-        [-weight, first],
-      ]),
-      point,
-    );
+    const correction = -sigmaOf(to) * 1.5 * (Math.expm1(h) / h - 1);
+    return end(step, point, reach(step, begunAt(point), to, correction, noiseAt(point, s2)));
   });
-  return [begin(s1), second, third];
+  return [begin(step, s1), second, third];
+}
+
+function evaluation(position: number, beginsStep: boolean, advance: (point: Point) => Progress): Evaluation {
+  return { level: sigmaOf(position), beginsStep, advance };
+}
+
+/** The first evaluation of a step that has more: on to `target`. */
+function begin(step: Step, target: number): Evaluation {
+  return evaluation(step.from, true, (point) => {
+    const begun: Begun = [point.sample, noiseAt(point, step.from)];
+    return { sample: reach(step, begun, target), history: begun };
+  });
+}
+
+function end({ arrive }: Step, { draw }: Point, sample: Float32Array): Progress {
+  return { sample: arrive(sample, draw), history: [] };
+}
+
+function begunAt({ history }: Point): Begun {
+  return [remembered(history, 2), remembered(history, 1)];
+}
+
+/** The sample at `target`, from where the step began; `later` noise corrects it by its difference to the first, so weighted. */
+function reach({ from }: Step, [start, first]: Begun, target: number, weight = 0, later?: Float32Array): Float32Array {
+  const correction: Term[] =
+    later === undefined
+      ? []
+      : [
+          [weight, later],
+          [-weight, first],
+        ];
+  return weightedSum([1, start], [-sigmaOf(target) * Math.expm1(target - from), first], ...correction);
+}
+
+function noiseAt({ sample, prediction }: Point, position: number): Float32Array {
+  return weightedSum([1 / sigmaOf(position), sample], [-1 / sigmaOf(position), prediction]);
+}
+
+function sigmaOf(position: number): number {
+  return Math.exp(-position);
 }

@@ -1,14 +1,13 @@
-import { weightedSum } from "../../arithmetic.ts";
+import { eulerStep, weightedSum } from "../../arithmetic.ts";
 import { type Evaluation, remembered, type SigmaSampler, stepsOver } from "./algorithm.ts";
 import { ancestralStep } from "./ancestral-step.ts";
-import { towards } from "./euler.ts";
 
 /** Single-step DPM-Solver++ for the stochastic equation, r = 1/2, with Brownian noise, as k-diffusion's `sample_dpmpp_sde`. */
 export const dpmppSde: SigmaSampler = (sigmas, { eta, sNoise }) => ({
   evaluations: stepsOver(sigmas).flatMap(({ sigma, next }): Evaluation[] => {
     if (next === 0) {
       const advance: Evaluation["advance"] = ({ sample, prediction }) => ({
-        sample: towards(sample, prediction, sigma, 0),
+        sample: eulerStep(sample, prediction, sigma, 0),
         history: [],
       });
       return [{ level: sigma, beginsStep: true, advance }];
@@ -21,7 +20,7 @@ export const dpmppSde: SigmaSampler = (sigmas, { eta, sNoise }) => ({
         level: sigma,
         beginsStep: true,
         advance: ({ sample, prediction, draw }) => ({
-          sample: weightedSum([1, towards(sample, prediction, sigma, part.down)], [sNoise * part.up, draw(sigma, middle)]),
+          sample: weightedSum([1, eulerStep(sample, prediction, sigma, part.down)], [sNoise * part.up, draw(sigma, middle)]),
           history: [sample],
         }),
       },
@@ -31,7 +30,7 @@ export const dpmppSde: SigmaSampler = (sigmas, { eta, sNoise }) => ({
         // With r = 1/2 the first evaluation's answer has weight 0 in the step's second half.
         advance: ({ prediction, history, draw }) => ({
           sample: weightedSum(
-            [1, towards(remembered(history, 1), prediction, sigma, whole.down)],
+            [1, eulerStep(remembered(history, 1), prediction, sigma, whole.down)],
             [sNoise * whole.up, draw(sigma, next)],
           ),
           history: [],

@@ -1,4 +1,4 @@
-import { weightedSum } from "../../arithmetic.ts";
+import { eulerStep } from "../../arithmetic.ts";
 import type { SigmaSampler } from "./algorithm.ts";
 import { churned } from "./churn.ts";
 
@@ -9,14 +9,9 @@ export const euler: SigmaSampler = (sigmas, options) => {
     level: sigmaHat,
     beginsStep: true,
     advance: ({ sample, prediction, draw }) => ({
-      sample: arrive(towards(sample, prediction, sigmaHat, next), draw),
+      sample: arrive(eulerStep(sample, prediction, sigmaHat, next), draw),
       history: [],
     }),
   })) satisfies ReturnType<SigmaSampler>["evaluations"];
   return { evaluations, prepare };
 };
-
-/** A straight line from the sample at level `from` towards the denoised picture, as far as level `to`. */
-export function towards(sample: Float32Array, denoised: Float32Array, from: number, to: number): Float32Array {
-  return weightedSum([to / from, sample], [1 - to / from, denoised]);
-}

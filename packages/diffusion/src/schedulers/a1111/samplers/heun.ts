@@ -1,7 +1,6 @@
-import { weightedSum } from "../../arithmetic.ts";
+import { eulerStep, weightedSum } from "../../arithmetic.ts";
 import { type Evaluation, remembered, type SigmaSampler } from "./algorithm.ts";
 import { type ChurnedStep, churned } from "./churn.ts";
-import { towards } from "./euler.ts";
 
 /** Heun's method: the slope is the mean of those at both ends of a step (arXiv:2206.00364, Algorithm 2). */
 export const heun: SigmaSampler = (sigmas, options) => {
@@ -15,7 +14,7 @@ export function heunStep({ sigmaHat, next, arrive }: ChurnedStep): Evaluation[] 
     level: sigmaHat,
     beginsStep: true,
     advance({ sample, prediction, draw }) {
-      const moved = towards(sample, prediction, sigmaHat, next);
+      const moved = eulerStep(sample, prediction, sigmaHat, next);
       return ends ? { sample: arrive(moved, draw), history: [] } : { sample: moved, history: [sample, prediction] };
     },
   });

@@ -1,5 +1,5 @@
 import { weightedSum } from "../../arithmetic.ts";
-import { karrasSigmas } from "../schedules/karras.ts";
+import { karrasSigmas } from "../../sigmas.ts";
 import { type SigmaSampler, stepsOver } from "./algorithm.ts";
 import type { ChurnedStep } from "./churn.ts";
 import { heunStep } from "./heun.ts";
@@ -31,12 +31,12 @@ function restartSteps(sigmas: readonly number[]): { readonly sigma: number; read
   if (count < FEWEST_STEPS) return stepsOver(sigmas);
   const times = count >= 36 ? 2 : 1;
   const length = count >= 36 ? Math.floor(count / 4) : 9;
-  const levels = [...karrasSigmas(count - length * times, sigmas.at(-2) ?? 0, sigmas[0] ?? 0), 0];
+  const levels = [...karrasSigmas(sigmas.at(-2) ?? 0, sigmas[0] ?? 0, count - length * times), 0];
   const low = nearest(levels, RESTART_FROM);
   const high = nearest(levels, RESTART_TO);
   const plain = stepsOver(levels);
   if (low === 0 || high >= low) return plain;
-  const again = stepsOver(karrasSigmas(length + 1, levels[low] ?? 0, levels[high] ?? 0));
+  const again = stepsOver([...karrasSigmas(levels[low] ?? 0, levels[high] ?? 0, length + 1)]);
   return [...plain.slice(0, low), ...Array.from({ length: times }, () => again).flat(), ...plain.slice(low)];
 }
 

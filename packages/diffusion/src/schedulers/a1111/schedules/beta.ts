@@ -1,5 +1,5 @@
+import { betaQuantile } from "../../beta-distribution.ts";
 import { linspace } from "../../spacing.ts";
-import { betaQuantile } from "./beta-distribution.ts";
 import type { Schedule } from "./schedule.ts";
 
 /**
