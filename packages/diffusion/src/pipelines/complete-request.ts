@@ -2,7 +2,9 @@ import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import type { CheckpointDefaults } from "../checkpoint/defaults.ts";
 import type { Distilled } from "../checkpoint/distilled.ts";
 import { KilnError } from "../errors.ts";
+import { PIXELS_PER_LATENT } from "../latent-size.ts";
 import { checkPromptLength } from "../text/clip-tokenizer.ts";
+import { a1111Choice } from "./a1111-choice.ts";
 import { type PictureSeed, pictureSeeds } from "./picture-seeds.ts";
 import { type Recipe, recipeFor } from "./recipes.ts";
 import type { GenerateRequest, HiresRequest, LoraRequest } from "./request.ts";
@@ -23,9 +25,7 @@ export interface CompleteRequest extends GenerateRequest {
 
 const PROMPTS = ["prompt", "prompt2", "negativePrompt", "negativePrompt2"] as const;
 
-/** Sides must divide into latents. */
-const SIDE_MULTIPLE = 8;
-/** 8 latents a side: below, the deepest level of SDXL has nothing left to attend to. */
+/** 4 latents a side: below, the deepest level of SDXL has nothing left to attend to. */
 const MIN_SIDE = 32;
 /** Sixteen times SDXL's own area: memory grows with it, and checks of what fits come after this one. */
 const MAX_SIDE = 4096;
@@ -89,8 +89,7 @@ function checkRest(request: CompleteRequest): void {
     throw invalid("mask", "mask needs image: the picture that is to be painted over.");
   checkInpaint(request);
   // AUTOMATIC1111 always makes one step.
-  const a1111 = typeof request.scheduler === "object" && "a1111" in request.scheduler;
-  if (image !== undefined && denoisingStart === undefined && !a1111 && Math.floor(request.steps * strength) < 1) {
+  if (image !== undefined && denoisingStart === undefined && !a1111Choice(request) && Math.floor(request.steps * strength) < 1) {
     throw invalid("strength", `strength ${strength} of ${request.steps} steps leaves nothing to draw: raise one of them.`);
   }
   if (denoisingStart !== undefined) within("denoisingStart", denoisingStart, 0, 1);
@@ -145,15 +144,15 @@ function checkLoras(name: string, loras: readonly LoraRequest[]): void {
 
 function side(name: string, value: number): number {
   whole(name, value, MIN_SIDE, MAX_SIDE);
-  if (value % SIDE_MULTIPLE !== 0) {
-    const near = [Math.floor(value / SIDE_MULTIPLE), Math.ceil(value / SIDE_MULTIPLE)].map((n) => n * SIDE_MULTIPLE);
-    throw invalid(name, `${name} must be a multiple of ${SIDE_MULTIPLE}: ${value} is not, ${near.join(" and ")} are.`);
+  if (value % PIXELS_PER_LATENT !== 0) {
+    const near = [Math.floor(value / PIXELS_PER_LATENT), Math.ceil(value / PIXELS_PER_LATENT)].map((n) => n * PIXELS_PER_LATENT);
+    throw invalid(name, `${name} must be a multiple of ${PIXELS_PER_LATENT}: ${value} is not, ${near.join(" and ")} are.`);
   }
   return value;
 }
 
 function cutDown(length: number): number {
-  return Math.floor(length / SIDE_MULTIPLE) * SIDE_MULTIPLE;
+  return Math.floor(length / PIXELS_PER_LATENT) * PIXELS_PER_LATENT;
 }
 
 function whole(name: string, value: number, low: number, high: number): number {

@@ -11,6 +11,7 @@ import { ControlNetwork } from "../networks/control-network.ts";
 import { NetworkCache } from "../networks/network-cache.ts";
 import { NoisePredictor } from "../networks/noise-predictor.ts";
 import { TinyAutoencoder } from "../networks/tiny-autoencoder.ts";
+import { Kept } from "./kept.ts";
 import { PromptEncoder } from "./prompt-encoder.ts";
 
 export interface LoadOptions extends DenoiserOptions {
@@ -41,14 +42,16 @@ export class DiffusionModel {
   readonly tinyAutoencoder: TinyAutoencoder | undefined;
   readonly prompts: PromptEncoder;
   readonly denoiser: Denoiser;
-  readonly #autoencoders = new Map<string, Promise<Autoencoder>>();
-  readonly #controlNetworks = new Map<string, Promise<ControlNetwork>>();
+  /** See `LoadOptions`. */
+  readonly memoryLimit: number | undefined;
+  readonly #autoencoders = new Kept<Autoencoder>();
+  readonly #controlNetworks = new Kept<ControlNetwork>();
 
   private constructor(
     checkpoint: Checkpoint,
     defaults: CheckpointDefaults,
     { cache, tinyAutoencoder }: { cache: NetworkCache; tinyAutoencoder: TinyAutoencoder | undefined },
-    options: DenoiserOptions,
+    options: LoadOptions,
   ) {
     const { unet, vae } = checkpoint.weights;
     const [missing] = checkpoint.missing;
@@ -68,6 +71,7 @@ export class DiffusionModel {
     this.tinyAutoencoder = tinyAutoencoder;
     this.prompts = new PromptEncoder(key, checkpoint, cache);
     this.denoiser = new Denoiser(this.predictor, options);
+    this.memoryLimit = options.memoryLimit;
   }
 
   /**
@@ -76,21 +80,18 @@ export class DiffusionModel {
    */
   static async load(path: string, options: LoadOptions = {}): Promise<DiffusionModel> {
     const { config, vae, tinyVae, backend = onnxBackend({ threads: availableParallelism() }), memoryBudget } = options;
-    const checkpoint = await openCheckpoint(path, {
-      ...(config === undefined ? {} : { config }),
-      ...(vae === undefined ? {} : { vae }),
-    });
+    const checkpoint = await openCheckpoint(path, { config, vae });
     const cache = new NetworkCache(backend, memoryBudget);
     const tinyAutoencoder = tinyVae === undefined ? undefined : await TinyAutoencoder.load(tinyVae, cache);
     return new DiffusionModel(checkpoint, await readDefaults(config ?? path), { cache, tinyAutoencoder }, options);
   }
 
-  /** A ControlNet by its path, opened once. */
+  /**
+   * A ControlNet by its path, opened once.
+   * @throws KilnError file_*, checkpoint_unknown; adapter_mismatch where it is for UNets of another architecture
+   */
   controlNetwork(path: string): Promise<ControlNetwork> {
-    const known = this.#controlNetworks.get(path) ?? this.#openControl(path);
-    this.#controlNetworks.set(path, known);
-    known.catch(() => this.#controlNetworks.delete(path)); // a file that is put right later is tried again
-    return known;
+    return this.#controlNetworks.get(path, () => this.#openControl(path));
   }
 
   /**
@@ -99,10 +100,7 @@ export class DiffusionModel {
    * @throws KilnError file_*, checkpoint_unknown; adapter_mismatch where it makes other latents than the checkpoint's
    */
   autoencoderOf(path: string): Promise<Autoencoder> {
-    const known = this.#autoencoders.get(path) ?? this.#openAutoencoder(path);
-    this.#autoencoders.set(path, known);
-    known.catch(() => this.#autoencoders.delete(path));
-    return known;
+    return this.#autoencoders.get(path, () => this.#openAutoencoder(path));
   }
 
   /** Frees the compiled networks. Nothing may be drawing. */

@@ -9,6 +9,7 @@ import { brownianNoise } from "../random/brownian-tree.ts";
 import { createRandom } from "../random/create-random.ts";
 import type { RandomSource } from "../random/random.ts";
 import type { TextualInversion } from "../text/textual-inversion.ts";
+import { a1111Choice } from "./a1111-choice.ts";
 import type { CompleteRequest } from "./complete-request.ts";
 import type { DiffusionModel } from "./diffusion-model.ts";
 import { firstNoise } from "./first-noise.ts";
@@ -133,9 +134,9 @@ async function conditioning({
 }
 
 /** AUTOMATIC1111 makes no difference between a negative prompt that is empty and one that is not given. */
-function negativePromptOf({ negativePrompt, scheduler }: CompleteRequest): string | undefined {
-  const a1111 = typeof scheduler === "object" && "a1111" in scheduler;
-  return a1111 && negativePrompt === "" ? undefined : negativePrompt;
+function negativePromptOf(request: CompleteRequest): string | undefined {
+  const { negativePrompt } = request;
+  return negativePrompt === "" && a1111Choice(request) ? undefined : negativePrompt;
 }
 
 async function startingLatents(pass: Pass, { image, mask }: Given, draws: Draws): ReturnType<typeof startFromPicture> {

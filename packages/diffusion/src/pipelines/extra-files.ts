@@ -8,6 +8,7 @@ import { parseTextualInversion, type TextualInversion } from "../text/textual-in
 import { checkAdapterFits } from "./adapter-memory.ts";
 import type { DiffusionModel } from "./diffusion-model.ts";
 import type { Extras } from "./draw-pass.ts";
+import { Kept } from "./kept.ts";
 import type { GenerateRequest, LoraRequest } from "./request.ts";
 
 /** Opened adapters and embeddings that are kept: each holds a header and, once used, its matrices. */
@@ -25,14 +26,15 @@ interface OpenedAdapter {
 /** The LoRAs and embeddings that requests name, opened for the checkpoint that draws with them. */
 export class ExtraFiles {
   readonly #memoryLimit: number | undefined;
-  readonly #adapters = new Kept<OpenedAdapter>();
-  readonly #inversions = new Kept<TextualInversion>();
+  readonly #adapters = new Kept<OpenedAdapter>(KEPT_FILES);
+  readonly #inversions = new Kept<TextualInversion>(KEPT_FILES);
 
   constructor(memoryLimit: number | undefined) {
     this.#memoryLimit = memoryLimit;
   }
 
   /**
+   * What a request's LoRAs and embeddings come to for a model.
    * @throws KilnError file_*, adapter_mismatch, out_of_memory
    */
   async open({ loras = [], embeddings = [] }: GenerateRequest, model: DiffusionModel): Promise<Extras> {
@@ -85,19 +87,4 @@ async function openInversion(file: string, token: string | undefined): Promise<T
     [...tensors].map(async ([name, view]) => [name, { shape: view.shape, data: await readTensor(view) }] as const),
   );
   return parseTextualInversion(new Map(read), basename(file, ".safetensors"), token);
-}
-
-/** The latest few opened files by name. */
-class Kept<T> {
-  readonly #entries = new Map<string, Promise<T>>();
-
-  get(key: string, open: () => Promise<T>): Promise<T> {
-    const found = this.#entries.get(key) ?? open();
-    this.#entries.delete(key);
-    this.#entries.set(key, found);
-    found.catch(() => this.#entries.delete(key));
-    const [oldest] = this.#entries.keys();
-    if (this.#entries.size > KEPT_FILES && oldest !== undefined) this.#entries.delete(oldest);
-    return found;
-  }
 }

@@ -1,9 +1,10 @@
 import { KilnError } from "../errors.ts";
 import { PIXELS_PER_LATENT } from "../latent-size.ts";
 import type { Autoencoder } from "../networks/autoencoder.ts";
+import { a1111Choice } from "./a1111-choice.ts";
 import { type CompleteRequest, completeRequest } from "./complete-request.ts";
 import type { DiffusionModel } from "./diffusion-model.ts";
-import type { HiresRequest, LatentSource } from "./request.ts";
+import type { HiresRequest, LatentSource, RefinerRequest } from "./request.ts";
 import { planRun, type RunPlan } from "./run-plan.ts";
 
 /** How the latents of one pass become what the next one starts from. "run": the next goes on with the very run of the one before. */
@@ -30,7 +31,7 @@ export interface PassModels {
 /** What diffusers and the services that Kiln replaces take for a refiner and a second pass. */
 const REFINER = { switchAt: 0.8, strength: 0.3 } as const;
 export const HIRES_SCALE = 1.5;
-const HIRES = { scale: HIRES_SCALE, strength: { lanczos: 0.35, latent: 0.6 } } as const;
+const HIRES_STRENGTH = { lanczos: 0.35, latent: 0.6 } as const;
 
 /**
  * Every pass that a request asks for, in order: the picture; hires fix (enlarge and draw again); the refiner, as an
@@ -45,99 +46,70 @@ export function planPasses(models: PassModels, request: CompleteRequest, vae?: A
     throw new KilnError("invalid_request", message, { subject: "hires.model" });
   }
   const { refiner: refine, hires } = request;
-  if (hires?.by === "refiner" && refine && refiner) return byRefiner(model, refiner, request, vae);
+  const pass: MakePass = (owner, wanted, from, plan = planRun(wanted, owner.checkpoint, wanted.image !== undefined)) => ({
+    model: owner,
+    autoencoder: vae ?? owner.autoencoder,
+    request: wanted,
+    plan,
+    from,
+    isRefiner: owner === refiner,
+  });
+  if (hires?.by === "refiner" && refine && refiner) return byRefiner(model, refiner, request, pass);
   const ensemble = refine && refine.mode !== "pass" ? { denoisingEnd: refine.switchAt ?? REFINER.switchAt } : {};
-  const passes: PlannedPass[] = [];
-  const add = (owner: DiffusionModel, wanted: CompleteRequest, from: Handover): void => {
-    const plan = planRun(wanted, owner.checkpoint, wanted.image !== undefined);
-    passes.push({
-      model: owner,
-      autoencoder: vae ?? owner.autoencoder,
-      request: wanted,
-      plan,
-      from,
-      isRefiner: owner === refiner,
-    });
-  };
 
-  add(model, { ...request, ...(hires ? {} : ensemble) }, "start");
-  if (hires)
-    add(
-      second,
-      { ...secondPass(request, hires), ...ensemble },
-      hires.upscaler === "latent" ? "enlarged latents" : "enlarged pixels",
-    );
+  const first = pass(model, { ...request, ...(hires ? {} : ensemble) }, "start");
+  const passes = [first];
+  if (hires) {
+    const from = hires.upscaler === "latent" ? "enlarged latents" : "enlarged pixels";
+    passes.push(pass(second, { ...secondPass(request, hires), ...ensemble }, from));
+  }
   if (refine && refiner) {
-    const base = passes.at(-1)?.request ?? request;
-    const next = refinerPass(base, refine, refiner);
-    if (goesOn(base, refine)) passes.push(...secondHalf(passes.at(-1), next, refiner, vae));
-    else add(refiner, next, "latents");
+    const base = passes.at(-1) ?? first;
+    const next = refinerPass(base.request, refine, refiner);
+    if (goesOn(base.request, refine)) {
+      const rest = restOf(base.plan);
+      if (rest) passes.push(pass(refiner, next, "run", rest));
+    } else passes.push(pass(refiner, next, "latents"));
   }
   return passes;
 }
 
+type MakePass = (owner: DiffusionModel, wanted: CompleteRequest, from: Handover, plan?: RunPlan) => PlannedPass;
+
 /** Hires fix whose second pass is the refiner's: it draws over the enlarged pixels with hires fix's strength and steps. */
-function byRefiner(
-  model: DiffusionModel,
-  refiner: DiffusionModel,
-  request: CompleteRequest,
-  vae: Autoencoder | undefined,
-): PlannedPass[] {
+function byRefiner(model: DiffusionModel, refiner: DiffusionModel, request: CompleteRequest, pass: MakePass): PlannedPass[] {
   const second = secondPass(request, { ...request.hires, upscaler: "lanczos" });
   const { strength, steps } = second;
-  const over = refinerPass(second, { model: "", mode: "pass", strength, steps }, refiner);
-  const pass = (owner: DiffusionModel, wanted: CompleteRequest, from: Handover): PlannedPass => ({
-    model: owner,
-    autoencoder: vae ?? owner.autoencoder,
-    request: wanted,
-    plan: planRun(wanted, owner.checkpoint, wanted.image !== undefined),
-    from,
-    isRefiner: owner === refiner,
-  });
+  const over = refinerPass(second, { mode: "pass", strength, steps }, refiner);
   return [pass(model, request, "start"), pass(refiner, over, "enlarged pixels")];
 }
 
 /** AUTOMATIC1111 changes the network within a run, whose sampler and noise go on; diffusers ends one run and begins another. */
-function goesOn({ scheduler }: CompleteRequest, { mode = "ensemble" }: NonNullable<CompleteRequest["refiner"]>): boolean {
-  return mode === "ensemble" && typeof scheduler === "object" && "a1111" in scheduler;
+function goesOn(request: CompleteRequest, { mode = "ensemble" }: RefinerRequest): boolean {
+  return mode === "ensemble" && a1111Choice(request) !== undefined;
 }
 
-/** The evaluations that are left to the refiner; no pass where the run ends before its turn, as there. */
-function secondHalf(
-  before: PlannedPass | undefined,
-  request: CompleteRequest,
-  refiner: DiffusionModel,
-  vae: Autoencoder | undefined,
-): PlannedPass[] {
-  if (!before) return [];
-  const { scheduler, end: begin, a1111 } = before.plan;
+/** The evaluations that a run leaves to the refiner; undefined where it ends before the refiner's turn. */
+function restOf({ scheduler, end: begin, a1111 }: RunPlan): RunPlan | undefined {
   const end = scheduler.timesteps.length;
-  if (begin >= end) return [];
-  return [
-    {
-      model: refiner,
-      autoencoder: vae ?? refiner.autoencoder,
-      request,
-      plan: { scheduler, begin, end, a1111 },
-      from: "run",
-      isRefiner: true,
-    },
-  ];
+  return begin < end ? { scheduler, begin, end, a1111 } : undefined;
+}
+
+/** How far hires fix draws its second pass anew, 0 to 1. */
+export function hiresStrength({ upscaler = "lanczos", strength = HIRES_STRENGTH[upscaler] }: HiresRequest): number {
+  return strength;
 }
 
 function secondPass(request: CompleteRequest, hires: HiresRequest): CompleteRequest {
-  const { scale = HIRES.scale, upscaler = "lanczos", strength = HIRES.strength[upscaler], steps = request.steps } = hires;
+  const { scale = HIRES_SCALE, steps = request.steps } = hires;
   const enlarged = (side: number): number => Math.round((side * scale) / PIXELS_PER_LATENT) * PIXELS_PER_LATENT;
   const { mask: _mask, timesteps: _timesteps, sigmas: _sigmas, denoisingStart: _start, ...first } = request;
   const rest = { ...first, ...ownOf(request, hires) };
   const [width, height] = [enlarged(request.width), enlarged(request.height)];
   // AUTOMATIC1111 makes all steps of a second pass, where image to image makes the strength's part of them.
-  const { scheduler } = rest;
-  const exact =
-    typeof scheduler === "object" && "a1111" in scheduler
-      ? { scheduler: { a1111: { ...scheduler.a1111, exactSteps: true } } }
-      : {};
-  return { ...rest, ...exact, width, height, strength, steps, image: latentsToCome(width, height) };
+  const a1111 = a1111Choice(rest);
+  const exact = a1111 ? { scheduler: { a1111: { ...a1111, exactSteps: true } } } : {};
+  return { ...rest, ...exact, width, height, strength: hiresStrength(hires), steps, image: latentsToCome(width, height) };
 }
 
 /** What hires fix says otherwise than the request. Its prompts are both encoders'. */
@@ -155,11 +127,7 @@ function ownOf(
 }
 
 /** The refiner has no say in LoRAs, ControlNets or the base's own schedule. It goes through the same gate as every request. */
-function refinerPass(
-  base: CompleteRequest,
-  refine: NonNullable<CompleteRequest["refiner"]>,
-  refiner: DiffusionModel,
-): CompleteRequest {
+function refinerPass(base: CompleteRequest, refine: Omit<RefinerRequest, "model">, refiner: DiffusionModel): CompleteRequest {
   const { mode = "ensemble", switchAt = REFINER.switchAt, strength = REFINER.strength, steps = base.steps } = refine;
   const { loras: _loras, controls: _controls, mask: _mask, denoisingEnd: _end, clipSkip: _clipSkip, seeds, ...rest } = base;
   const request = {

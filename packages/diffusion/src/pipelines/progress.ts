@@ -1,8 +1,8 @@
 import type { StepProgress } from "../denoise/denoiser.ts";
 import { PIXELS_PER_LATENT } from "../latent-size.ts";
 import type { Picture } from "../pictures/picture.ts";
-import { tensorToPictures } from "../pictures/picture-tensor.ts";
 import { previewPicture } from "../pictures/preview.ts";
+import { decodedPicture } from "./decode-latents.ts";
 import type { DiffusionModel } from "./diffusion-model.ts";
 import type { PlannedPass } from "./passes.ts";
 import type { GenerateOptions, GenerateProgress } from "./request.ts";
@@ -58,10 +58,8 @@ async function previewOf(
   { checkpoint: { family, configs }, tinyAutoencoder }: DiffusionModel,
   latents: Float32Array,
   { height, width }: { height: number; width: number },
-): Promise<Picture | undefined> {
+): Promise<Picture> {
   if (!tinyAutoencoder)
     return previewPicture(latents, height, width, configs.vae.latentRgb ?? (family === "sd15" ? "sd15" : "sdxl"));
-  const data = await tinyAutoencoder.decode(latents, height, width);
-  const shape = [1, 3, height * PIXELS_PER_LATENT, width * PIXELS_PER_LATENT];
-  return tensorToPictures({ type: "float32", shape, data }, "minus-one-to-one")[0];
+  return decodedPicture(await tinyAutoencoder.decode(latents, height, width), { height, width });
 }

@@ -195,13 +195,13 @@ export interface GenerateOptions {
 }
 
 export interface GenerateProgress {
-  readonly phase: "loading" | "encoding" | "denoising" | "decoding";
+  readonly phase: "encoding" | "denoising" | "decoding";
   /** Of the pictures of the request, counted from 0. */
   readonly picture: number;
   /** Evaluations of the network done and to do, over all passes of this picture. */
   readonly step: number;
   readonly totalSteps: number;
-  /** [4, height, width] as they stand; undefined before the first step. */
+  /** As they stand; undefined before the first step. */
   readonly latents: LatentSource | undefined;
   /** A small picture of what has formed so far (of full size where a tiny VAE is loaded); undefined before the first step. Made when it is called. */
   readonly preview: () => Promise<Picture | undefined>;

@@ -1,12 +1,13 @@
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import type { Family } from "../checkpoint/family.ts";
 import { KilnError } from "../errors.ts";
 import { resolveA1111Name } from "../schedulers/a1111/names.ts";
 import { type A1111Scheduler, createA1111Sampler } from "../schedulers/a1111/sampler.ts";
 import { evaluationRange, startIndexForStrength } from "../schedulers/partial-run.ts";
-import { createScheduler, resolveSchedulerName } from "../schedulers/registry.ts";
-import type { Scheduler, SchedulerRun } from "../schedulers/scheduler.ts";
+import { createScheduler } from "../schedulers/registry.ts";
+import type { Scheduler, SchedulerConfig } from "../schedulers/scheduler.ts";
+import { type A1111Choice, a1111Choice } from "./a1111-choice.ts";
 import type { CompleteRequest } from "./complete-request.ts";
-import type { SchedulerRequest } from "./request.ts";
 
 /** Which evaluations of which scheduler a pass makes. */
 export interface RunPlan {
@@ -22,8 +23,8 @@ export interface RunPlan {
  * @throws KilnError invalid_request for a scheduler that is unknown or refuses the request.
  */
 export function planRun(request: CompleteRequest, checkpoint: Checkpoint, fromPicture: boolean): RunPlan {
-  const { scheduler: asked } = request;
-  if (typeof asked === "object" && "a1111" in asked) return planA1111(request, asked.a1111, checkpoint, fromPicture);
+  const a1111 = a1111Choice(request);
+  if (a1111) return planA1111(request, a1111, checkpoint, fromPicture);
   const scheduler = schedulerOf(request, checkpoint);
   const { denoisingStart, denoisingEnd, steps, strength } = request;
   const range = evaluationRange(scheduler, denoisingStart, denoisingEnd);
@@ -44,32 +45,24 @@ function schedulerOf(
   { scheduler: asked, steps, timesteps, sigmas, eta }: CompleteRequest,
   { configs, family }: Checkpoint,
 ): Scheduler {
-  const own = configs.scheduler;
-  const run: SchedulerRun = {
-    steps,
-    family: family === "sd15" ? "sd15" : "sdxl",
-    ...(timesteps ? { timesteps } : {}),
-    ...(sigmas ? { sigmas } : {}),
-    ...(eta === undefined ? {} : { eta }),
-  };
-  if (asked === undefined)
-    return createScheduler(typeof own._class_name === "string" ? own._class_name : "EulerDiscreteScheduler", own, run);
-  const { name, config } =
-    typeof asked === "string"
-      ? { name: asked, config: {} }
-      : "name" in asked
-        ? { name: asked.name, config: asked.config }
-        : { name: "", config: {} };
-  const resolved = resolveSchedulerName(name);
-  if (!resolved)
-    throw new KilnError("invalid_request", `The scheduler "${name.slice(0, 64)}" is not known.`, { subject: "scheduler" });
-  return createScheduler(name, { ...own, ...config }, run);
+  const named: { readonly name: string; readonly config?: SchedulerConfig } =
+    typeof asked === "object" && "name" in asked ? asked : { name: typeof asked === "string" ? asked : ownScheduler(configs) };
+  const run = { steps, family: tableFamily(family), timesteps, sigmas, eta };
+  return createScheduler(named.name, { ...configs.scheduler, ...named.config }, run);
+}
+
+/** diffusers' name of a checkpoint's own scheduler. */
+export function ownScheduler({ scheduler }: Checkpoint["configs"]): string {
+  return typeof scheduler._class_name === "string" ? scheduler._class_name : "EulerDiscreteScheduler";
+}
+
+/** Whose tables of noise levels (Align Your Steps) a family takes: SDXL's refiner has none of its own. */
+function tableFamily(family: Family): "sdxl" | "sd15" {
+  return family === "sd15" ? "sd15" : "sdxl";
 }
 
 const TIMESTEPS = 1000;
 const LAST_TIMESTEP = TIMESTEPS - 1;
-
-type A1111Choice = Extract<SchedulerRequest, { readonly a1111: unknown }>["a1111"];
 
 function planA1111(
   { steps, strength, denoisingStart, denoisingEnd }: CompleteRequest,
@@ -80,12 +73,12 @@ function planA1111(
   const scheduler = createA1111Sampler({
     ...resolveA1111Name(sampler, schedule),
     steps,
-    ...(fromPicture ? { strength } : {}),
-    ...(exactSteps === undefined ? {} : { exactSteps }),
+    strength: fromPicture ? strength : undefined,
+    exactSteps,
     predictionType: prediction,
     zeroTerminalSnr,
-    family: family === "sd15" ? "sd15" : "sdxl",
-    ...(options ? { options } : {}),
+    family: tableFamily(family),
+    options,
   });
   if (denoisingStart !== undefined) {
     const message =

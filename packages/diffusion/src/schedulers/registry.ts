@@ -100,7 +100,7 @@ export function listSchedulers(): readonly ListedScheduler[] {
 export function createScheduler(name: string, config: SchedulerConfig, run: SchedulerRun): Scheduler {
   const named = BY_NAME.get(normalise(name));
   if (named === undefined) {
-    const message = `There is no scheduler named ${JSON.stringify(name.slice(0, 80))}; GET the list of schedulers, or try "Euler" or "DPM++ 2M Karras".`;
+    const message = `There is no scheduler named ${JSON.stringify(name.slice(0, 80))}; kiln schedulers lists them, such as "Euler" or "DPM++ 2M Karras".`;
     throw new KilnError("invalid_request", message, { subject: "scheduler" });
   }
   const merged = { ...withoutDefaults(config), ...named.config };
