@@ -11,7 +11,7 @@ import { MAX_BODY_BYTES, MAX_UPLOAD_BYTES } from "../jobs/limits.ts";
 import { isLoopback, type Listener } from "../settings/listen.ts";
 import { followRequests } from "../tracing/http-spans.ts";
 import type { ServerContext } from "./dialect.ts";
-import { MAX_JSON_DEPTH, nestsDeeperThan } from "./json-depth.ts";
+import { beyondLimits } from "./json-shape.ts";
 import { nativeDialect } from "./native/index.ts";
 import { wantsPage } from "./page-files.ts";
 import { sendProblem } from "./problem.ts";
@@ -91,11 +91,10 @@ function acceptBodies(app: FastifyInstance): void {
   app.removeContentTypeParser(["application/json", "text/plain"]);
   app.addContentTypeParser("application/json", { parseAs: "string" }, (request, body, done) => {
     if (body === "") return done(null, undefined);
-    app.getDefaultJsonParser("error", "ignore")(request, String(body), (error, value: unknown) => {
-      if (error === null && nestsDeeperThan(MAX_JSON_DEPTH, value))
-        return done(new ServiceError("malformed", `The JSON is nested deeper than ${MAX_JSON_DEPTH} levels.`));
-      done(error, value);
-    });
+    const text = String(body);
+    const fault = beyondLimits(text);
+    if (fault !== undefined) return done(new ServiceError("malformed", `The JSON ${fault}.`));
+    app.getDefaultJsonParser("error", "ignore")(request, text, done);
   });
 }
 

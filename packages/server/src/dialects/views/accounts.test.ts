@@ -51,6 +51,15 @@ describe("accounts", () => {
     expect((await carla.send("GET", "/api/auth/me")).json).toMatchObject({ username: "local" });
   });
 
+  test("what comes without a key is small", async () => {
+    const email = `${"a".repeat(100_000)}@example.org`;
+    const nobody = new Client(server);
+    for (const path of ["/api/auth/login", "/api/auth/register/"])
+      expect((await nobody.send("POST", path, { email, password: "a long password" })).status).toBe(413);
+    const form = await fetch(`${server.url}/api/auth/login`, { method: "POST", body: new URLSearchParams({ email }) });
+    expect(form.status).toBe(413);
+  });
+
   test.each([
     [{}, ["email", "password"]],
     [{ email: "no address", password: "long enough" }, ["email"]],

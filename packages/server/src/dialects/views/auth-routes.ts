@@ -11,6 +11,8 @@ const MIN_PASSWORD = 8;
 /** Hashing takes time by the character. */
 const MAX_PASSWORD = 200;
 const MAX_NAME = 150;
+/** What anybody may send, who has no key yet: the fields above in full are 3 kB. */
+const MAX_BODY = 64 * 1024;
 
 const word = (most: number) =>
   z.string(REQUIRED).min(1, REQUIRED).max(most, `Ensure this field has no more than ${most} characters.`);
@@ -38,7 +40,7 @@ export function registerAuthRoutes(app: FastifyInstance, accounts: Accounts, con
   const open = context.settings.KILN_VIEWS_REGISTRATION;
 
   for (const slash of ["", "/"]) {
-    app.post(`/api/auth/register${slash}`, { config: { public: open } }, async (request, reply) => {
+    app.post(`/api/auth/register${slash}`, { bodyLimit: MAX_BODY, config: { public: open } }, async (request, reply) => {
       if (!open && request.caller.role !== "admin")
         throw new ServiceError("forbidden", "Registering needs a key with the admin role, or KILN_VIEWS_REGISTRATION=true.");
       const { fields } = await readForm(request, []);
@@ -53,7 +55,7 @@ export function registerAuthRoutes(app: FastifyInstance, accounts: Accounts, con
       return reply.code(201).send({ message: "Registration successful", user, token: await accounts.issue(user) });
     });
 
-    app.post(`/api/auth/login${slash}`, { config: { public: true } }, async (request) => {
+    app.post(`/api/auth/login${slash}`, { bodyLimit: MAX_BODY, config: { public: true } }, async (request) => {
       const { fields } = await readForm(request, []);
       const { email, password } = parseForm(loginSchema, fields);
       const user = await accounts.login(email, password);
