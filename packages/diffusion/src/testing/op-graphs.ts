@@ -84,6 +84,15 @@ export const OP_GRAPHS: Readonly<Record<string, OpGraph>> = {
       }),
     inputs: pixels(),
   },
+  "groupNorm of faint images, with two epsilons": {
+    build: (g) => {
+      const faint = g.scale(image(g), 1e-3);
+      const norm = (epsilon: number) =>
+        g.groupNorm(faint, g.constant(numbers(8, 1), [8]), g.constant(numbers(8, 2), [8]), { groups: 4, epsilon, silu: false });
+      return g.concat(norm(1e-5), norm(1e-6));
+    },
+    inputs: pixels(),
+  },
   layerNorm: {
     build: (g) => g.layerNorm(tokens(g), g.constant(numbers(16, 1), [16]), g.constant(numbers(16, 2), [16]), 1e-5),
     inputs: { x: floatTensor(numbers(2 * 5 * 16, 3), [2, 5, 16]) },

@@ -26,6 +26,11 @@ export interface OnnxDialect {
    */
   readonly norms: "as-is" | "centred";
   /**
+   * The epsilon that every InstanceNormalization gets, where the provider's kernel keeps the first that it sees for all. Undefined:
+   * each has its own.
+   */
+  readonly onlyEpsilon: number | undefined;
+  /**
    * `fused`: MultiHeadAttention. `products`: two matrix products with a softmax between them, whose scores [N, heads, T, S] lie
    * in memory.
    */
@@ -46,5 +51,6 @@ export const CPU_DIALECT: OnnxDialect = {
   sizes: "joined",
   convolutionChannels: (channels) => channels,
   norms: "as-is",
+  onlyEpsilon: undefined,
   attention: () => "fused",
 };

@@ -218,14 +218,14 @@ class Lowering {
   #groupNorm(node: NodeOf<"groupNorm">, [x = "", gamma = "", beta = ""]: readonly string[]): string {
     const { groups, epsilon, silu } = node.attributes;
     const { writer } = this;
-    const grouped = writer.op("Reshape", [x, writer.ints([0, groups, -1])]);
-    const normed = writer.op(
-      "InstanceNormalization",
-      [this.#toNormalise(grouped), this.writer.filled(1, groups), this.writer.filled(0, groups)],
-      {
-        epsilon: { float: epsilon },
-      },
-    );
+    const grouped = this.#toNormalise(writer.op("Reshape", [x, writer.ints([0, groups, -1])]));
+    const { onlyEpsilon = epsilon } = this.#dialect;
+    // x / sqrt(variance + epsilon) is the same for a multiple of x where epsilon is that multiple's square times as large.
+    const factor = Math.sqrt(onlyEpsilon / epsilon);
+    const scaled = factor === 1 ? grouped : writer.op("Mul", [grouped, writer.filled(factor, 1)]);
+    const normed = writer.op("InstanceNormalization", [scaled, writer.filled(1, groups), writer.filled(0, groups)], {
+      epsilon: { float: onlyEpsilon },
+    });
     const image = writer.op("Reshape", [normed, writer.op("Shape", [x])]);
     const perChannel = (vector: string): string => writer.op("Reshape", [vector, writer.ints([-1, 1, 1])]);
     const result = writer.op("Add", [writer.op("Mul", [image, perChannel(gamma)]), perChannel(beta)]);

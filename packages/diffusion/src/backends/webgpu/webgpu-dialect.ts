@@ -5,8 +5,23 @@ import type { OnnxDialect } from "../onnx/dialect.ts";
  * join the sizes of a shape. With it everything that has data runs on the device.
  */
 export function webGpuDialect(attention: OnnxDialect["attention"]): OnnxDialect {
-  return { indices: "int32", linear: "convolution", sizes: "apart", convolutionChannels, norms: "centred", attention };
+  return {
+    indices: "int32",
+    linear: "convolution",
+    sizes: "apart",
+    convolutionChannels,
+    norms: "centred",
+    onlyEpsilon: ONLY_EPSILON,
+    attention,
+  };
 }
+
+/**
+ * InstanceNormalization's epsilon is written into its shader, and shaders are kept without regard to it for as long as any session of the
+ * process lives: of two epsilons one would be everybody's. This is that of the UNet's ResNets, which are most of the norms there are;
+ * transformers and VAEs want another.
+ */
+const ONLY_EPSILON = 1e-5;
 
 /**
  * The kernel reads input channels in fours or, where their number is divisible by three alone, in threes; of these threes it finds
