@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { cleanups, expectAllCompleted, folder, submitMany } from "./testing/faults.ts";
+import { cleanups, expectAllCompleted, folder } from "./testing/faults.ts";
+import { submitMany } from "./testing/send-jobs.ts";
 import { type StartedServer, startPostgres, startRedis } from "./testing/servers.ts";
 import { startTestServer, type TestServer } from "./testing/start-test-server.ts";
 

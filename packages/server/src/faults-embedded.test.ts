@@ -3,7 +3,8 @@ import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
 import type { JobView } from "./jobs/job-view.ts";
-import { cleanups, expectAllCompleted, folder, QUICK, readAll, submitMany } from "./testing/faults.ts";
+import { cleanups, expectAllCompleted, folder, QUICK, readAll } from "./testing/faults.ts";
+import { submitMany } from "./testing/send-jobs.ts";
 import { startServerProcess } from "./testing/server-process.ts";
 
 test("embedded: every acknowledged job survives kill -9 of the whole server", async () => {

@@ -6,7 +6,8 @@ import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3";
 import { expect, test } from "vitest";
 import type { JobView } from "./jobs/job-view.ts";
 import { startCuttableProxy } from "./testing/cuttable-proxy.ts";
-import { cleanups, expectAllCompleted, folder, submitMany } from "./testing/faults.ts";
+import { cleanups, expectAllCompleted, folder } from "./testing/faults.ts";
+import { submitMany } from "./testing/send-jobs.ts";
 import { startPostgres, startS3 } from "./testing/servers.ts";
 import { startTestServer, type TestServer } from "./testing/start-test-server.ts";
 

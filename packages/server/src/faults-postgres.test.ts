@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { test } from "vitest";
-import { cleanups, expectAllCompleted, folder, QUICK, submitMany } from "./testing/faults.ts";
+import { cleanups, expectAllCompleted, folder, QUICK } from "./testing/faults.ts";
+import { submitMany } from "./testing/send-jobs.ts";
 import { startServerProcess } from "./testing/server-process.ts";
 import { startPostgres } from "./testing/servers.ts";
 

@@ -6,10 +6,13 @@ export interface TestSocket {
   status: number;
   /** What the server has sent, parsed. */
   messages: unknown[];
+  /** Resolves once the server says that this is the end, or simply goes. */
+  ended: Promise<void>;
   close(): void;
 }
 
 const TEXT = 1;
+const CLOSE = 8;
 
 /** A WebSocket (RFC 6455) that listens: Node 20 brings no client. */
 export async function openSocket(url: string): Promise<TestSocket> {
@@ -24,22 +27,28 @@ export async function openSocket(url: string): Promise<TestSocket> {
     request.on("error", reject);
     request.on("response", (response) => {
       response.resume();
-      resolve({ status: response.statusCode ?? 0, messages: [], close: () => {} });
+      resolve({ status: response.statusCode ?? 0, messages: [], ended: Promise.resolve(), close: () => {} });
     });
     request.on("upgrade", (_response, socket, head) => {
       const messages: unknown[] = [];
       let waiting = head;
+      let end = () => {};
+      const ended = new Promise<void>((resolveEnd) => {
+        end = resolveEnd;
+      });
       const read = (bytes: Buffer) => {
         waiting = Buffer.concat([waiting, bytes]);
         for (let frame = firstFrame(waiting); frame; frame = firstFrame(waiting)) {
           waiting = waiting.subarray(frame.end);
+          if (frame.kind === CLOSE) end();
           if (frame.kind === TEXT) messages.push(JSON.parse(frame.text));
         }
       };
       read(Buffer.alloc(0));
       socket.on("data", read);
       socket.on("error", () => {});
-      resolve({ status: 101, messages, close: () => socket.destroy() });
+      socket.on("close", () => end());
+      resolve({ status: 101, messages, ended, close: () => socket.destroy() });
     });
   });
 }

@@ -12,10 +12,12 @@ export interface ServerProcess {
   terminate(): Promise<number | null>;
 }
 
-/** Starts a server from the sources, with these settings and none of the test's own environment. */
+/** Starts a server with these settings and none of the test's own environment: from the sources, unless this file is built. */
 export async function startServerProcess(settings: Record<string, string>): Promise<ServerProcess> {
-  const child: ChildProcess = fork(fileURLToPath(new URL("./serve.ts", import.meta.url)), [], {
-    execArgv: ["--conditions=kiln-source", "--import", new URL("./run-sources.mjs", import.meta.url).href],
+  const fromSources = import.meta.url.endsWith(".ts");
+  const loader = new URL("./run-sources.mjs", import.meta.url).href;
+  const child: ChildProcess = fork(fileURLToPath(new URL(fromSources ? "./serve.ts" : "./serve.js", import.meta.url)), [], {
+    execArgv: fromSources ? ["--conditions=kiln-source", "--import", loader] : [],
     env: {
       PATH: process.env.PATH,
       HOME: process.env.HOME,

@@ -22,8 +22,18 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-async function answers(port: number): Promise<void> {
-  for (let tries = 0; tries < 200; tries++) {
+/** On a machine that is busy with other tests. */
+const START_SECONDS = 60;
+/** Before another try: PostgreSQL's other processes notice the end of a killed first one, or somebody gives the port back. */
+const PAUSE_MILLISECONDS = 200;
+
+function hasEnded(child: ChildProcess): boolean {
+  return child.exitCode !== null || child.signalCode !== null;
+}
+
+/** Waits until the process answers. False when it ended instead. */
+async function answers(child: ChildProcess, port: number, giveUp: number): Promise<boolean> {
+  while (performance.now() < giveUp && !hasEnded(child)) {
     const open = await new Promise<boolean>((resolve) => {
       const socket = connect(port, "127.0.0.1", () => {
         socket.destroy();
@@ -31,8 +41,20 @@ async function answers(port: number): Promise<void> {
       });
       socket.on("error", () => resolve(false));
     });
-    if (open) return;
+    if (open && !hasEnded(child)) return true;
     await sleep(50);
+  }
+  return false;
+}
+
+/** Starts a server again and again until it stays. */
+async function launchUntilUp(launch: () => ChildProcess, port: number): Promise<ChildProcess> {
+  const giveUp = performance.now() + START_SECONDS * 1000;
+  while (performance.now() < giveUp) {
+    const child = launch();
+    if (await answers(child, port, giveUp)) return child;
+    child.kill("SIGKILL");
+    await sleep(PAUSE_MILLISECONDS);
   }
   throw new Error(`nothing answers on port ${port}`);
 }
@@ -86,12 +108,11 @@ export async function startPostgres(): Promise<StartedServer | undefined> {
     ...account,
   });
   const port = await freePort();
-  const options = ["-D", data, "-p", String(port), "-k", folder, "-c", "listen_addresses=127.0.0.1"];
-  const server = await keep(folder, port, `postgres://kiln@127.0.0.1:${port}/postgres`, () =>
-    spawn(program, options, { stdio: "ignore", cwd: folder, ...account }),
-  );
-  await sleep(300); // it listens a moment before it lets anybody in
-  return server;
+  // Tests kill it and leave the machine running: what the operating system has is safe.
+  const changes = ["listen_addresses=127.0.0.1", "fsync=off"].flatMap((change) => ["-c", change]);
+  const options = ["-D", data, "-p", String(port), "-k", folder, ...changes];
+  const url = `postgres://kiln@127.0.0.1:${port}/postgres`;
+  return await keep(folder, port, url, () => spawn(program, options, { stdio: "ignore", cwd: folder, ...account }));
 }
 
 /** versitygw, an S3 server over a folder; undefined where it is not installed (`go install github.com/versity/versitygw/cmd/versitygw@latest`). */
@@ -108,28 +129,23 @@ export async function startS3(): Promise<(StartedServer & { accessKey: string; s
 }
 
 async function keep(folder: string, port: number, url: string, launch: () => ChildProcess): Promise<StartedServer> {
-  let child = launch();
+  let child = await launchUntilUp(launch, port);
   const ended = (process: ChildProcess) =>
-    process.exitCode !== null || process.signalCode !== null
-      ? Promise.resolve()
-      : new Promise((resolve) => process.once("exit", resolve));
-  await answers(port);
+    hasEnded(process) ? Promise.resolve() : new Promise((resolve) => process.once("exit", resolve));
   return {
     url,
     kill: () => child.kill("SIGKILL"),
     async restart() {
       await ended(child);
-      await sleep(200); // PostgreSQL's other processes notice the end of the first one
-      child = launch();
-      await answers(port);
-      await sleep(500);
+      child = await launchUntilUp(launch, port);
     },
     async stop() {
       child.kill("SIGINT");
       const timer = setTimeout(() => child.kill("SIGKILL"), 3000);
       await ended(child);
       clearTimeout(timer);
-      rmSync(folder, { recursive: true, force: true });
+      // A killed PostgreSQL's other processes write until they notice.
+      rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
     },
   };
 }

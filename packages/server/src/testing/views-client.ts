@@ -17,6 +17,7 @@ export interface Job {
   error: string | null;
   warnings: string[];
   pose_found: boolean;
+  created_at: string;
 }
 
 export interface Page {
