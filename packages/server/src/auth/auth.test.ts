@@ -31,6 +31,8 @@ describe("keyless on loopback", () => {
     [{ host: "[::1]:7860" }, 200],
     [{ host: "kiln.lan" }, 200],
     [{ host: "evil.example" }, 403],
+    [{ host: "evil.example@localhost" }, 403],
+    [{ host: "localhost/evil.example" }, 403],
     [{ host: "127.0.0.1.evil.example" }, 403],
     [{ host: "localhost", origin: "http://localhost:5173" }, 200],
     [{ host: "localhost", origin: "https://app.example" }, 200],
@@ -101,6 +103,18 @@ describe("with keys", () => {
       expect({ status, json }).toMatchObject({ status: 401, json: { code: "unauthorized" } });
     }
     expect((await server.call("GET", `/v1/models?token=${user}`)).status).toBe(401);
+  });
+
+  test("a key that a browser sends by itself is taken from this server's own pages alone", async () => {
+    const { host } = new URL(server.url);
+    const send = async (headers: Record<string, string>) =>
+      (await server.call("POST", "/v1/models/refresh", undefined, headers)).status;
+    const kept = basic(`x:${admin}`);
+    expect(await send({ ...kept, origin: `http://${host}` })).toBe(200);
+    expect(await send(kept)).toBe(200);
+    for (const origin of ["https://evil.example", "null", `http://${host}.evil.example`])
+      expect(await send({ ...kept, origin })).toBe(403);
+    expect(await send({ ...bearer(admin), origin: "https://evil.example" })).toBe(200);
   });
 
   test("jobs and pictures are their owner's and the admin's", async () => {

@@ -1,5 +1,13 @@
 import type { IncomingHttpHeaders } from "node:http";
 
+/**
+ * Whether a credential is of the kind that browsers keep and send by themselves, with what pages of other sites ask for
+ * too. All others are put into a request by whoever knows them.
+ */
+export function isSentByBrowsers({ authorization }: IncomingHttpHeaders): boolean {
+  return authorization !== undefined && /^\s*basic\s/i.test(authorization);
+}
+
 /** The key that a request carries: Bearer, Token, Basic (the password, else the user name), X-API-Key, or `?token=` of a WebSocket. */
 export function credentialOf(headers: IncomingHttpHeaders, url: string): string | undefined {
   const { authorization } = headers;

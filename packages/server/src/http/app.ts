@@ -3,7 +3,7 @@ import multipart from "@fastify/multipart";
 import websocket from "@fastify/websocket";
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyRequest, LogController } from "fastify";
 import { ANONYMOUS_CALLER, type Caller, LINK_CALLER } from "../auth/caller.ts";
-import { admit } from "../auth/guard.ts";
+import { admit, isStillAdmitted } from "../auth/guard.ts";
 import { COMMON_DIALECTS, ROOT_DIALECTS } from "../dialects/index.ts";
 import { ServiceError } from "../errors.ts";
 import { newId } from "../jobs/ids.ts";
@@ -112,6 +112,9 @@ function addHooks(app: FastifyInstance, listener: Listener, context: ServerConte
     origins: settings.KILN_CORS_ORIGINS,
   };
   app.decorateRequest("caller");
+  app.decorateRequest("isStillAdmitted", async function () {
+    return await isStillAdmitted(this, guard);
+  });
   app.addHook("onRequest", async (request, reply) => {
     reply.header("x-request-id", request.id).header("x-content-type-options", "nosniff");
     if (/%00/.test(request.url)) throw new ServiceError("malformed", "The address holds a NUL character.");

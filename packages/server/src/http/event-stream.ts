@@ -1,9 +1,12 @@
 import type { FastifyReply } from "fastify";
 
 /** More often than proxies close connections on which nothing comes. */
-const HEARTBEAT_MILLISECONDS = 15_000;
+export const HEARTBEAT_MILLISECONDS = 15_000;
 
-/** An answer of Server-Sent Events, kept open with a comment now and then. It has to be ended, also when its reader has gone. */
+/**
+ * An answer of Server-Sent Events, kept open with a comment now and then. It has to be ended, also when its reader has gone;
+ * a reader whose key is revoked is made to go.
+ */
 export class EventStream {
   readonly #raw: FastifyReply["raw"];
   readonly #beat: NodeJS.Timeout;
@@ -20,7 +23,12 @@ export class EventStream {
       "cache-control": "no-cache, no-transform",
       "x-accel-buffering": "no",
     });
-    this.#beat = setInterval(() => this.#raw.write(": still here\n\n"), HEARTBEAT_MILLISECONDS);
+    this.#beat = setInterval(() => void this.#keepOpen(reply), HEARTBEAT_MILLISECONDS);
+  }
+
+  async #keepOpen({ request }: FastifyReply): Promise<void> {
+    if (!(await request.isStillAdmitted())) this.#raw.destroy();
+    else if (!this.#raw.writableEnded) this.#raw.write(": still here\n\n");
   }
 
   get isClosed(): boolean {

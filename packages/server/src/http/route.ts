@@ -9,6 +9,8 @@ declare module "fastify" {
   interface FastifyRequest {
     /** Who calls; set before any handler runs. */
     caller: Caller;
+    /** Whether the caller still would be let in: for what stays open. */
+    isStillAdmitted(): Promise<boolean>;
   }
   interface FastifyContextConfig {
     /** Answered without a key. */

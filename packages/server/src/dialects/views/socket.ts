@@ -3,12 +3,12 @@ import type { FastifyInstance } from "fastify";
 import { messageOf, ServiceError } from "../../errors.ts";
 import type { BusEvent } from "../../events/bus.ts";
 import type { ServerContext } from "../../http/dialect.ts";
+import { keepSocket } from "../../http/keep-socket.ts";
 import { baseUrlOf } from "../../http/request-context.ts";
 import type { Accounts } from "./accounts.ts";
 import { showJob } from "./show.ts";
 import type { ViewJobs } from "./view-jobs.ts";
 
-const HEARTBEAT_MILLISECONDS = 15_000;
 /** A reader who is this far behind is gone. */
 const LOST_READER_BYTES = 8 * 1024 * 1024;
 
@@ -39,12 +39,8 @@ export function registerSocket(app: FastifyInstance, viewJobs: ViewJobs, account
       },
     };
     listeners.add(listener);
-    const beat = setInterval(() => socket.ping(), HEARTBEAT_MILLISECONDS);
-    socket.on("close", () => {
-      clearInterval(beat);
-      listeners.delete(listener);
-    });
-    socket.on("error", () => socket.terminate());
+    keepSocket(socket, request);
+    socket.on("close", () => listeners.delete(listener));
     listener.send({ type: "connection_established" });
   };
   const handler = async () => {

@@ -6,11 +6,11 @@ import type { BusEvent } from "../../events/bus.ts";
 import { isFinished, type JobView } from "../../jobs/job-view.ts";
 import type { ServerContext } from "../dialect.ts";
 import { EventStream } from "../event-stream.ts";
+import { keepSocket } from "../keep-socket.ts";
 import { type Route, route } from "../route.ts";
 import { JobFeed } from "./job-feed.ts";
 import { idParams } from "./schemas.ts";
 
-const HEARTBEAT_MILLISECONDS = 15_000;
 /** A reader that is this far behind gets no previews, which are large and soon out of date. */
 const SLOW_READER_BYTES = 512 * 1024;
 /** And one that is this far behind is gone. */
@@ -115,11 +115,7 @@ export function registerEventSocket(app: FastifyInstance, context: ServerContext
     const stop = context.bus.subscribe((event) => {
       told = told.then(async () => await tellOf(event));
     });
-    const beat = setInterval(() => socket.ping(), HEARTBEAT_MILLISECONDS);
-    socket.on("close", () => {
-      stop();
-      clearInterval(beat);
-    });
-    socket.on("error", () => socket.terminate());
+    keepSocket(socket, request);
+    socket.on("close", stop);
   });
 }
