@@ -3,7 +3,7 @@ import sharp from "sharp";
 import { describe, expect, it } from "vitest";
 import { testPicture } from "../testing/test-picture.ts";
 import { encodePng } from "./encode.ts";
-import { addPngTexts, MAX_PNG_TEXT_BYTES, readPngTexts } from "./png-text.ts";
+import { addPngTexts, MAX_BROKEN_PNG_TEXTS, MAX_PNG_TEXT_BYTES, readPngTexts } from "./png-text.ts";
 
 const picture = testPicture(20, 10);
 
@@ -54,6 +54,17 @@ describe("PNG texts", () => {
       chunk("tEXt", Buffer.from("good\0text")),
     );
     expect([...readPngTexts(png)]).toEqual([["good", "text"]]);
+  });
+
+  it("end behind as many bombs as no honest file has, and count what comes twice", async () => {
+    const bomb = chunk("zTXt", Buffer.concat([Buffer.from("bomb\0\0"), deflateSync(Buffer.alloc(MAX_PNG_TEXT_BYTES + 1))]));
+    const good = chunk("tEXt", Buffer.from("good\0text"));
+    const bombs = (count: number) => Array.from({ length: count }, () => bomb);
+    expect(readPngTexts(await pngWith(...bombs(MAX_BROKEN_PNG_TEXTS - 1), good)).size).toBe(1);
+    expect(readPngTexts(await pngWith(...bombs(MAX_BROKEN_PNG_TEXTS), good)).size).toBe(0);
+    const half = deflateSync(Buffer.alloc(MAX_PNG_TEXT_BYTES / 2));
+    const twice = [1, 2].map(() => chunk("zTXt", Buffer.concat([Buffer.from("half\0\0"), half])));
+    expect([...readPngTexts(await pngWith(...twice, good)).keys()]).toEqual(["half"]);
   });
 
   it("survive any cut", async () => {

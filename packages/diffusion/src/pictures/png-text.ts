@@ -11,6 +11,8 @@ export interface PngText {
 export const MAX_PNG_TEXT_BYTES = 4 * 1024 * 1024;
 /** Real files have one to three text chunks. */
 export const MAX_PNG_TEXTS = 64;
+/** Text chunks that unpack to nothing readable; a file of ten thousand bombs would keep the unpacking busy for minutes. */
+export const MAX_BROKEN_PNG_TEXTS = 8;
 
 const SIGNATURE_BYTES = 8;
 /** Length, type, checksum. */
@@ -36,13 +38,17 @@ export function addPngTexts(png: Uint8Array, texts: readonly PngText[]): Uint8Ar
 export function readPngTexts(png: Uint8Array): Map<string, string> {
   const found = new Map<string, string>();
   let budget = MAX_PNG_TEXT_BYTES;
+  let broken = 0;
   for (const chunk of chunks(png)) {
-    if (found.size >= MAX_PNG_TEXTS) break;
+    if (found.size >= MAX_PNG_TEXTS || broken >= MAX_BROKEN_PNG_TEXTS) break;
     if (!["tEXt", "zTXt", "iTXt"].includes(chunk.type) || chunk.data.length > budget || !chunk.checksumHolds()) continue;
     const entry = parseText(chunk.type, chunk.data, budget);
-    if (entry === undefined || found.has(entry.keyword)) continue;
+    if (entry === undefined) {
+      broken++;
+      continue;
+    }
     budget -= entry.bytes;
-    found.set(entry.keyword, entry.text);
+    if (!found.has(entry.keyword)) found.set(entry.keyword, entry.text);
   }
   return found;
 }

@@ -5,7 +5,7 @@ import { request as httpsRequest } from "node:https";
 import { BlockList, isIP } from "node:net";
 import type { JobView } from "./job-view.ts";
 
-/** One try; a receiver that takes longer is tried again. */
+/** One try, from the look-up to the end of the answer: a receiver that takes longer, or sends a byte now and then, is tried again. */
 const TIMEOUT_MILLISECONDS = 10_000;
 
 /**
@@ -15,14 +15,16 @@ const TIMEOUT_MILLISECONDS = 10_000;
  * Raises AddressRefused, and an Error that says how the receiver failed.
  *
  * @param allowPrivate whether private addresses may be called: for receivers in the operator's own network.
+ * @param milliseconds how long the try may take
  */
 export async function sendWebhook(
   job: JobView,
   { url, secret }: { url: string; secret?: string | undefined },
   allowPrivate: boolean,
+  milliseconds = TIMEOUT_MILLISECONDS,
 ): Promise<void> {
   const body = JSON.stringify({ event: `job.${job.status}`, job });
-  const status = await post(new URL(url), body, headersOf(body, secret), allowPrivate);
+  const status = await post(new URL(url), body, headersOf(body, secret), allowPrivate, AbortSignal.timeout(milliseconds));
   if (status < 200 || status >= 300) throw new Error(`it answered ${status}`);
 }
 
@@ -44,23 +46,29 @@ function headersOf(body: string, secret: string | undefined): Record<string, str
 /** The address is one that webhooks may not go to; trying again changes nothing. */
 export class AddressRefused extends Error {}
 
-async function post(url: URL, body: string, headers: Record<string, string>, allowPrivate: boolean): Promise<number> {
+async function post(
+  url: URL,
+  body: string,
+  headers: Record<string, string>,
+  allowPrivate: boolean,
+  signal: AbortSignal,
+): Promise<number> {
   const host = url.hostname.replace(/^\[|\]$/g, "");
   // A literal address is connected to without a look-up.
   if (!allowPrivate && isIP(host) !== 0 && isPrivate(host)) throw new AddressRefused("the address is private");
   const options: RequestOptions = {
     method: "POST",
     headers,
-    timeout: TIMEOUT_MILLISECONDS,
+    signal,
     ...(allowPrivate ? {} : { lookup: publicLookup as never }),
   };
   return await new Promise((resolve, reject) => {
     const sent = (url.protocol === "https:" ? httpsRequest : httpRequest)(url, options, (response) => {
-      response.resume();
+      // What is still to come of the answer nobody reads; the signal ends one that does not end.
+      response.on("error", () => {}).resume();
       resolve(response.statusCode ?? 0);
     });
-    sent.on("timeout", () => sent.destroy(new Error("it did not answer in time")));
-    sent.on("error", reject);
+    sent.on("error", (error) => reject(signal.aborted ? new Error("it did not answer in time") : error));
     sent.end(body);
   });
 }
