@@ -1,14 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
 import type { JobView } from "./jobs/job-view.ts";
-import { cleanups, folder, QUICK, readAll } from "./testing/faults.ts";
+import { cleanups, folder, KILLING_MILLISECONDS, QUICK, readAll } from "./testing/faults.ts";
 import { startServerProcess } from "./testing/server-process.ts";
 import { startPostgres, startRedis } from "./testing/servers.ts";
 
-/** Far above the drain time and what closing may take beyond it; before, such a process waited for its servers without end. */
-const ENOUGH_MILLISECONDS = 90_000;
-
-test("SIGTERM ends the process although its queue and its records are away", { timeout: ENOUGH_MILLISECONDS }, async ({
+test("SIGTERM ends the process although its queue and its records are away", { timeout: KILLING_MILLISECONDS }, async ({
   skip,
 }) => {
   const postgres = await startPostgres();

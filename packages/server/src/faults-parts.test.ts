@@ -6,7 +6,7 @@ import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3";
 import { expect, test } from "vitest";
 import type { JobView } from "./jobs/job-view.ts";
 import { startCuttableProxy } from "./testing/cuttable-proxy.ts";
-import { cleanups, expectAllCompleted, folder } from "./testing/faults.ts";
+import { cleanups, expectAllCompleted, folder, KILLING_MILLISECONDS } from "./testing/faults.ts";
 import { submitMany } from "./testing/send-jobs.ts";
 import { startPostgres, startS3 } from "./testing/servers.ts";
 import { startTestServer, type TestServer } from "./testing/start-test-server.ts";
@@ -59,7 +59,9 @@ test("a full disk refuses new jobs with 507, and a job that runs ends when there
   await expectAllCompleted(server.url, new Set([running, accepted]));
 });
 
-test("a database that is away answers 503, and nothing that was acknowledged is lost", { timeout: 90_000 }, async ({ skip }) => {
+test("a database that is away answers 503, and nothing that was acknowledged is lost", { timeout: KILLING_MILLISECONDS }, async ({
+  skip,
+}) => {
   const postgres = await startPostgres();
   if (!postgres) return skip("PostgreSQL is not installed here");
   cleanups.push(() => postgres.stop());
@@ -84,7 +86,9 @@ test("a database that is away answers 503, and nothing that was acknowledged is 
   await expectAllCompleted(server.url, acknowledged);
 });
 
-test("S3 that is away answers 503, and a job that runs ends when it is back", { timeout: 90_000 }, async ({ skip }) => {
+test("S3 that is away answers 503, and a job that runs ends when it is back", { timeout: KILLING_MILLISECONDS }, async ({
+  skip,
+}) => {
   const s3 = await startS3();
   if (!s3) return skip("versitygw is not installed here");
   cleanups.push(() => s3.stop());

@@ -1,11 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { test } from "vitest";
-import { cleanups, expectAllCompleted, folder, QUICK } from "./testing/faults.ts";
+import { cleanups, expectAllCompleted, folder, KILLING_MILLISECONDS, QUICK } from "./testing/faults.ts";
 import { submitMany } from "./testing/send-jobs.ts";
 import { startServerProcess } from "./testing/server-process.ts";
 import { startPostgres, startRedis } from "./testing/servers.ts";
 
-test("kill -9 of a worker, of the gateway and of the queue's server loses nothing", { timeout: 90_000 }, async ({ skip }) => {
+test("kill -9 of a worker, of the gateway and of the queue's server loses nothing", { timeout: KILLING_MILLISECONDS }, async ({
+  skip,
+}) => {
   const postgres = await startPostgres();
   const redis = await startRedis();
   if (!postgres || !redis) return skip("PostgreSQL or Redis is not installed here");

@@ -1,6 +1,7 @@
 import { type Kysely, type Selectable, sql } from "kysely";
 import { jsonArrayFrom } from "kysely/helpers/postgres";
 import type { ImagesTable, JobStatus, JobsTable, JobTimings, Priority, RecordsSchema } from "./schema.ts";
+import { TODAY } from "./usage.ts";
 
 export type JobRow = Selectable<JobsTable>;
 export type ImageRow = Selectable<ImagesTable>;
@@ -182,7 +183,6 @@ export class JobStore {
 
   /** Ends a job with its pictures. False when the attempt is not the current one any more. */
   async complete(id: string, attempt: number, { images, timings, parameters, warnings }: FinishedJob): Promise<boolean> {
-    const day = new Date().toISOString().slice(0, 10);
     // One statement is one trip to the database, and its parts happen together or not at all.
     const { rows } = await sql<{ ended: number }>`
       WITH ended AS (
@@ -198,7 +198,7 @@ export class JobStore {
         )
       ), counted AS (
         INSERT INTO kiln.usage AS u (owner, day, jobs, pictures, megapixel_steps)
-        SELECT owner, ${day}, 1, ${images.length}::int, ${images.length}::int / 1e6 *
+        SELECT owner, ${TODAY}, 1, ${images.length}::int, ${images.length}::int / 1e6 *
           (request->>'width')::float8 * (request->>'height')::float8 * (request->>'steps')::float8
         FROM ended
         ON CONFLICT (owner, day) DO UPDATE SET jobs = u.jobs + excluded.jobs, pictures = u.pictures + excluded.pictures,

@@ -1,6 +1,9 @@
 import { type Kysely, sql } from "kysely";
 import type { RecordsSchema } from "./schema.ts";
 
+/** The day (UTC) by the database's clock, so that workers and gateways on several machines count on the same one. */
+export const TODAY = sql<string>`to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD')`;
+
 export interface UsageDay {
   owner: string;
   day: string;
@@ -37,12 +40,11 @@ export class Usage {
    * @param records a transaction that the count is part of
    */
   async today(owner: string, records: Kysely<RecordsSchema> = this.#db): Promise<Work> {
-    const day = new Date().toISOString().slice(0, 10);
     // In one statement, hence in one view of the records: a job that ends between two would be in neither.
     const { rows } = await sql<{ pictures: number; megapixel_steps: number }>`
       SELECT coalesce(sum(pictures), 0)::int AS pictures, coalesce(sum(megapixel_steps), 0)::float8 AS megapixel_steps
       FROM (
-        SELECT pictures, megapixel_steps FROM kiln.usage WHERE owner = ${owner} AND day = ${day}
+        SELECT pictures, megapixel_steps FROM kiln.usage WHERE owner = ${owner} AND day = ${TODAY}
         UNION ALL
         SELECT (request->>'n')::int, (request->>'n')::int * (request->>'steps')::int *
           (request->>'width')::float8 * (request->>'height')::float8 / 1e6

@@ -113,8 +113,8 @@ export class Worker {
 
   /** A job from the queue: resolves when its end is recorded or it is to go back. */
   async #take({ id, priority }: TakenJob): Promise<Outcome> {
+    const row = this.#draining ? undefined : await this.#options.store.get(id);
     if (this.#draining) return "hand-back";
-    const row = await this.#options.store.get(id);
     if (!row || isFinished(row.status)) return "done";
     // A second delivery, after a lock that expired while this process was busy: the first one's end settles both.
     const earlier = this.#held.get(id) ?? this.#running.get(id);
@@ -180,12 +180,9 @@ export class Worker {
       this.#running.delete(job.id);
       this.#options.onRunning(this.#running.size);
     }
-    if (result === "again" && !this.#draining) {
-      const row = await this.#options.store.get(job.id).catch(() => undefined);
-      this.#held.set(job.id, { ...job, suspect: (row?.engine_deaths ?? 1) > 0 });
-    } else {
-      job.settle(result === "again" ? "hand-back" : result);
-    }
+    // At once, so that a second delivery always finds the job. It comes back only after an engine died with it in flight.
+    if (result === "again" && !this.#draining) this.#held.set(job.id, { ...job, suspect: true });
+    else job.settle(result === "again" ? "hand-back" : result);
     this.#pump();
   }
 
