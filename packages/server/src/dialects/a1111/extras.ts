@@ -20,6 +20,7 @@ const side = wholeNumber((schema) => schema.min(1).max(MAX_SIDE)).nullish();
 
 const extras = {
   resize_mode: wholeNumber((schema) => schema.min(0).max(1)).nullish(),
+  // In A1111 it is about folders alone: a picture that was sent comes back whatever it says.
   show_extras_results: looseFlag.nullish(),
   gfpgan_visibility: fraction,
   codeformer_visibility: fraction,
@@ -50,7 +51,7 @@ export function registerExtras(app: FastifyInstance): void {
   app.post("/sdapi/v1/extra-single-image", async (request) => {
     const { image, ...fields } = parseFields(singleSchema, request.body, "body");
     const enlarged = await enlarge(image, fields, "image");
-    return { html_info: htmlInfo(fields), image: fields.show_extras_results === false ? null : enlarged };
+    return { html_info: htmlInfo(fields), image: enlarged };
   });
 
   app.post("/sdapi/v1/extra-batch-images", async (request) => {

@@ -158,6 +158,8 @@ test("enlarging", async () => {
     width: 50,
     height: 50,
   });
+  // Auto-Photoshop's words: it reads the picture all the same.
+  expect(await single({ resize_mode: 0, show_extras_results: 0, upscaling_resize: 2 })).toMatchObject({ width: 80 });
   expect(await single({ resize_mode: 1, upscaling_resize_w: 50, upscaling_resize_h: 50, upscaling_crop: false })).toMatchObject({
     width: 50,
     height: 25,
