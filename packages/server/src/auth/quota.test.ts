@@ -1,4 +1,6 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import type { JobView } from "../jobs/job-view.ts";
 import { type StartedServer, startPostgres } from "../testing/servers.ts";
 import { startTestServer, type TestServer } from "../testing/start-test-server.ts";
 
@@ -55,4 +57,23 @@ describe("quotas over two gateways on one PostgreSQL", () => {
     expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 202));
     expect(new Set(answers.map(({ json }) => (json as { id: string }).id)).size).toBe(1);
   });
+});
+
+test("a quota counts what has been made today", async () => {
+  const server = await startTestServer();
+  await server.context.keys.create({ name: "admin", role: "admin" });
+  const today = () => new Date().toISOString().slice(0, 10);
+  let day: string;
+  let second: number;
+  do {
+    day = today();
+    const { key } = await server.context.keys.create({ name: "one a day", quotaPicturesPerDay: 1 });
+    const headers = { authorization: `Bearer ${key}` };
+    const { id } = (await server.call("POST", "/v1/jobs", { prompt: "x" }, headers)).json as JobView;
+    const status = async () => ((await server.call("GET", `/v1/jobs/${id}`, undefined, headers)).json as JobView).status;
+    while ((await status()) !== "completed") await sleep(20);
+    second = (await server.call("POST", "/v1/jobs", { prompt: "x" }, headers)).status;
+  } while (day !== today()); // at midnight the count begins anew
+  expect(second).toBe(429);
+  await server.close();
 });
