@@ -59,7 +59,10 @@ export async function readJsonObject(path: string): Promise<JsonObject> {
     new KilnError("file_corrupt", `${path} ${what}. Download it again.`, { subject: path, cause });
   let text: string;
   try {
-    const { size } = await stat(path);
+    const info = await stat(path);
+    // A pipe would be waited at for ever, and a device like /dev/zero read for ever.
+    if (!info.isFile()) throw bad("is not a regular file");
+    const { size } = info;
     if (size > MAX_JSON_FILE_BYTES) throw bad(`has ${size} bytes, and ${MAX_JSON_FILE_BYTES} is the limit for a JSON file`);
     text = await readFile(path, "utf8");
   } catch (cause) {

@@ -158,7 +158,9 @@ function readJson(file: string): JsonObject | undefined {
 
 function readText(file: string): string | undefined {
   try {
-    const { size } = statSync(file);
+    const info = statSync(file);
+    if (!info.isFile()) throw corrupt(file, "is not a regular file");
+    const { size } = info;
     if (size > MAX_TOKENIZER_FILE_BYTES)
       throw corrupt(file, `has ${size} bytes, more than the ${MAX_TOKENIZER_FILE_BYTES} that a CLIP tokenizer can need`);
     return readFileSync(file, "utf8");

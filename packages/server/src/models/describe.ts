@@ -1,4 +1,4 @@
-import { readFile, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import {
   type Checkpoint,
@@ -14,6 +14,7 @@ import {
 import { z } from "zod";
 import { messageOf } from "../errors.ts";
 import type { ModelDefaults, ModelInfo, ModelKind } from "./model.ts";
+import { readText } from "./read-text.ts";
 import { findScheduler } from "./schedulers.ts";
 
 const KINDS: Partial<Record<Inspection["kind"], ModelKind>> = {
@@ -27,6 +28,10 @@ const KINDS: Partial<Record<Inspection["kind"], ModelKind>> = {
 };
 
 const NO_DEFAULTS: ModelDefaults = { steps: 30, guidance_scale: 7.5, scheduler: "euler", width: 1024, height: 1024 };
+
+/** What a file says of itself is shown in lists of all models; beyond this it is no title and no description. */
+const MAX_TITLE_CHARACTERS = 200;
+const MAX_DESCRIPTION_CHARACTERS = 2000;
 
 /**
  * What a file or folder is, from its headers and configs. Undefined for what is no model, and, with a warning, for
@@ -45,6 +50,7 @@ export async function describeModel(path: string, id: string, warn: (message: st
     const defaults = checkpoint ? await defaultsOf(checkpoint) : distilled ? loraDefaults(distilled) : NO_DEFAULTS;
     const words = await readWords(path);
     const own = await readJson(join(path, "kiln.json"));
+    const title = textOf(own.title) ?? found.metadata["modelspec.title"] ?? id;
     const description = textOf(own.description) ?? found.metadata["modelspec.description"];
     return {
       id,
@@ -54,8 +60,8 @@ export async function describeModel(path: string, id: string, warn: (message: st
       path,
       bytes: found.bytes,
       created: Math.round((await stat(path)).mtimeMs / 1000),
-      title: textOf(own.title) ?? found.metadata["modelspec.title"] ?? id,
-      ...(description === undefined ? {} : { description }),
+      title: title.slice(0, MAX_TITLE_CHARACTERS),
+      ...(description === undefined ? {} : { description: description.slice(0, MAX_DESCRIPTION_CHARACTERS) }),
       size: { width: defaults.width, height: defaults.height },
       defaults,
       ...(checkpoint && checkpoint.configs.unet.timeCondProjDim !== null ? { embedsGuidance: true } : {}),
@@ -112,7 +118,7 @@ const objectSchema = z.record(z.string(), z.unknown());
 
 /** A JSON object beside a checkpoint; nothing where there is none. */
 async function readJson(path: string): Promise<Record<string, unknown>> {
-  const content = await readFile(path, "utf8").catch(() => undefined);
+  const content = await readText(path);
   return content === undefined ? {} : objectSchema.parse(JSON.parse(content));
 }
 

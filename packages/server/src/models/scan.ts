@@ -1,5 +1,5 @@
 import { type Dirent, existsSync } from "node:fs";
-import { readdir, readFile, realpath, stat } from "node:fs/promises";
+import { readdir, realpath, stat } from "node:fs/promises";
 import { homedir } from "node:os";
 import { basename, dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -7,6 +7,7 @@ import { TEST_MODEL } from "../engine/test-engine.ts";
 import type { Settings } from "../settings/schema.ts";
 import { describeModel } from "./describe.ts";
 import type { ModelInfo } from "./model.ts";
+import { readText } from "./read-text.ts";
 
 /** Folders below MODELS_DIR that are looked into: kind/family/author/model is as deep as collections go. */
 const MAX_DEPTH = 5;
@@ -62,7 +63,7 @@ async function findIn(root: string): Promise<Find[]> {
     for (const entry of entries) {
       if (++files > MAX_FILES) return;
       const path = join(folder, entry.name);
-      if (entry.name.startsWith(".")) continue;
+      if (!isPlainName(entry.name)) continue;
       if (depth < MAX_DEPTH && (await isFolder(entry, path))) await visit(path, depth + 1);
       else if (isWeights(entry) && (await isFile(path))) finds.push(find(path));
     }
@@ -90,7 +91,7 @@ async function findInCache(hub: string): Promise<Find[]> {
 async function snapshotOf(repository: string): Promise<string | undefined> {
   const refs = await readdir(join(repository, "refs"), { recursive: true }).catch(() => []);
   for (const ref of ["main", ...refs.filter((name) => name !== "main").sort()]) {
-    const revision = (await readFile(join(repository, "refs", ref), "utf8").catch(() => "")).trim();
+    const revision = ((await readText(join(repository, "refs", ref))) ?? "").trim();
     const path = join(repository, "snapshots", revision);
     if (revision !== "" && existsSync(path)) return path;
   }
@@ -102,6 +103,11 @@ async function modelsOf(snapshot: string): Promise<string[]> {
   if (existsSync(join(snapshot, "model_index.json")) || existsSync(join(snapshot, "config.json"))) return [snapshot];
   const entries = await readdir(snapshot, { withFileTypes: true });
   return entries.filter(isWeights).map((entry) => join(snapshot, entry.name));
+}
+
+/** Names become ids, which stand in lines of logs and of pictures' parameters: a line break in one would begin another. */
+function isPlainName(name: string): boolean {
+  return !name.startsWith(".") && !/\p{Cc}/u.test(name);
 }
 
 function isWeights(entry: Dirent): boolean {
