@@ -162,3 +162,15 @@ describe("accounts", () => {
     }
   });
 });
+
+test("where the operator allows it, anybody registers, although a key exists", async () => {
+  const server = await startTestServer({ KILN_LISTEN: "127.0.0.1:0=views", KILN_VIEWS_REGISTRATION: "true" });
+  try {
+    await server.context.keys.create({ name: "test", role: "admin" });
+    const emil = await register(server, "emil@example.org");
+    expect(await emil.send("GET", "/api/jobs/")).toMatchObject({ status: 200, json: { count: 0 } });
+    expect((await new Client(server).send("GET", "/api/jobs/")).status).toBe(401);
+  } finally {
+    await server.close();
+  }
+});
