@@ -3,7 +3,7 @@
  * @module
  */
 export { type Adapter, type AdapterFile, fitAdapter, openAdapter } from "./adapters/adapter.ts";
-export type { Backend, CompiledGraph } from "./backends/backend.ts";
+export type { Backend, CompiledGraph, GraphicsCard } from "./backends/backend.ts";
 export {
   type BackendChoice,
   type ChosenBackend,

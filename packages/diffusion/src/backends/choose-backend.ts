@@ -5,8 +5,9 @@ import { cudaDevices } from "./cuda/cuda-driver.ts";
 import { CUDA_FOLDER_VARIABLE, cudaFolder, findCuda } from "./cuda/find-cuda.ts";
 import { onnxBackend } from "./onnx/onnx-backend.ts";
 import { findOpenVino } from "./openvino/find-openvino.ts";
+import { whyInt8GainsNothing } from "./openvino/int8-processor.ts";
 import { openVinoBackend } from "./openvino/openvino-backend.ts";
-import { findWebGpu, mayHaveGraphicsCard, requireWebGpu, whyNotUnasked } from "./webgpu/find-webgpu.ts";
+import { describeCard, findWebGpu, mayHaveGraphicsCard, requireWebGpu, whyNotUnasked } from "./webgpu/find-webgpu.ts";
 import type { VulkanDevice } from "./webgpu/vulkan.ts";
 import { webGpuBackend } from "./webgpu/webgpu-backend.ts";
 
@@ -29,7 +30,7 @@ export interface BackendChoice extends CudaChoice {
   /** `auto`: float16 with CUDA, bfloat16 with OpenVINO, float32 else. int8 is never chosen unasked: it draws other pictures. */
   readonly precision?: Precision;
   readonly threads?: number;
-  /** Told, in a sentence, before something that takes a while. */
+  /** Told, in a sentence, before something that takes a while, and where what is asked for gains nothing here. */
   readonly onNotice?: (sentence: string) => void;
 }
 
@@ -69,9 +70,11 @@ function withoutCuda(
   const libraries = device === "onnx" || precision === "float16" ? undefined : findOpenVino();
   if (libraries !== undefined) {
     const chosen = precision === "auto" || precision === "float16" ? "bfloat16" : precision;
+    const drawback = chosen === "int8" ? whyInt8GainsNothing() : undefined;
+    if (drawback !== undefined) options.onNotice?.(`${capitalized(drawback)}.`);
     return {
       backend: openVinoBackend({ libraries, precision: chosen, ...options }),
-      why: `OpenVINO is installed in ${libraries}`,
+      why: `OpenVINO is installed in ${libraries}${drawback === undefined ? "" : `; ${drawback}`}`,
     };
   }
   if (device === "openvino" && precision !== "float16") {
@@ -84,6 +87,10 @@ function withoutCuda(
   }
   if (isOpenVinos(precision) || precision === "float16") throw lacksPrecision(precision);
   return { backend: onnxBackend(options), why: device === "onnx" ? "it was asked for" : `${NO_OPENVINO}; ${aboutWebGpu()}` };
+}
+
+function capitalized(sentence: string): string {
+  return sentence.charAt(0).toUpperCase() + sentence.slice(1);
 }
 
 /** CUDA, or, in a sentence where somebody with an NVIDIA GPU would wonder, why not. */
@@ -124,14 +131,18 @@ function onCuda(precision: Precision, options: CudaChoice): ChosenBackend {
 
 const NO_OPENVINO = 'OpenVINO, the fastest on CPUs, is not installed (run "kiln accel install")';
 
-function onWebGpu(precision: Precision, adapter: VulkanDevice | undefined): ChosenBackend {
+function onWebGpu(precision: Precision, device: VulkanDevice | undefined): ChosenBackend {
   if (isOpenVinos(precision)) {
     throw new KilnError("invalid_request", "WebGPU computes in float32 or float16: ask for one of them.", {
       subject: "precision",
     });
   }
-  const about = adapter === undefined ? {} : { adapter: adapter.name, largestTensorBytes: adapter.largestRange };
-  const backend = webGpuBackend({ precision: precision === "float16" ? precision : "float32", ...about });
+  const card = describeCard(device);
+  const backend = webGpuBackend({
+    precision: precision === "float16" ? precision : "float32",
+    ...(card === undefined ? {} : { card }),
+    ...(device === undefined ? {} : { largestTensorBytes: device.largestRange }),
+  });
   return { backend, why: findWebGpu().why };
 }
 

@@ -65,7 +65,14 @@ export async function checkBackends(settings: Settings): Promise<Finding> {
   return {
     status: "ok",
     detail: `${backend.name} in ${backend.precision}: ${why}${why.includes(webGpu) ? "" : `; WebGPU was not taken: ${webGpu}`}`,
-    data: { backend: backend.name, precision: backend.precision, why, reached: others },
+    data: {
+      backend: backend.name,
+      device: backend.device ?? "cpu",
+      ...(backend.card ? { card: backend.card } : {}),
+      precision: backend.precision,
+      why,
+      reached: others,
+    },
   };
 }
 

@@ -5,6 +5,7 @@ import {
   encodeWebp,
   type GenerateProgress,
   type GenerateRequest,
+  type GraphicsCard,
   Pipeline,
   PRECISIONS,
 } from "@kiln/diffusion";
@@ -61,6 +62,7 @@ class DiffusionEngine implements PictureEngine {
   readonly device: string;
   readonly backend: string;
   readonly precision: string;
+  readonly card: GraphicsCard | undefined;
   readonly #backend: Backend;
   readonly #shelf: ModelShelf<LoadedModel>;
   readonly #budget: number;
@@ -72,6 +74,7 @@ class DiffusionEngine implements PictureEngine {
     this.device = backend.device ?? "cpu";
     this.backend = backend.name;
     this.precision = backend.precision;
+    this.card = backend.card;
     // A picture with guidance takes two rows of a call.
     this.#maxRows = slots * 2;
     this.#budget = memoryBudget ?? budgetOf(backend);

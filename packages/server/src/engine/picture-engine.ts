@@ -1,3 +1,4 @@
+import type { GraphicsCard } from "@kiln/diffusion";
 import type { CompleteRequest } from "../jobs/request.ts";
 
 /** Where a model's files are, found by the catalogue. The engine opens nothing else. */
@@ -79,6 +80,8 @@ export interface PictureEngine {
   device: string;
   backend: string;
   precision: string;
+  /** The graphics card, as far as it is known. */
+  card?: GraphicsCard | undefined;
   load(model: ModelFiles): Promise<void>;
   unload(id: string): Promise<void>;
   loaded(): string[];

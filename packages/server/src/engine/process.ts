@@ -1,6 +1,7 @@
 import { codeOf, messageOf } from "../errors.ts";
 import { NO_TRACING, openTracing, type TraceSpan, type Tracing } from "../tracing/tracing.ts";
 import { encodePicture } from "./encode.ts";
+import { endWithServer } from "./end-with-server.ts";
 import type { EngineJob, PictureEngine } from "./picture-engine.ts";
 import type { EngineFailure, EngineOptions, FromEngine, ToEngine } from "./protocol.ts";
 import { TestEngine } from "./test-engine.ts";
@@ -36,8 +37,10 @@ async function start(options: EngineOptions): Promise<void> {
     tracing = await openTracing(options.tracesTo, "engine");
     const started = await makeEngine(options);
     engine = started;
-    send({ type: "ready", about: { device: started.device, backend: started.backend, precision: started.precision } });
+    const { device, backend, precision, card } = started;
+    send({ type: "ready", about: { device, backend, precision, card } });
     setInterval(async () => send({ type: "beat", memory: await started.memory(), loaded: started.loaded() }), BEAT_MILLISECONDS);
+    endWithServer();
   } catch (error) {
     send({ type: "refused", error: failureOf(error) });
   }

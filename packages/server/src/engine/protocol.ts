@@ -1,3 +1,4 @@
+import type { GraphicsCard } from "@kiln/diffusion";
 import type { EngineJob, EngineMemory, EnginePhase, ModelFiles } from "./picture-engine.ts";
 
 /** What the engine process is told at its start. */
@@ -18,6 +19,8 @@ export interface EngineAbout {
   device: string;
   backend: string;
   precision: string;
+  /** The graphics card, as far as it is known. */
+  card?: GraphicsCard | undefined;
 }
 
 /** A picture as it is stored: encoded, with its thumbnail. */

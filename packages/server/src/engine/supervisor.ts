@@ -168,6 +168,8 @@ export class EngineSupervisor {
     child.on("message", (message) => this.#receive(message as FromEngine));
     child.on("error", (error) => {
       this.#stderr = `${this.#stderr}\n${error.message}`;
+      // What the system did not start, because there are too many processes, has no end to be heard of.
+      if (child.pid === undefined) this.#died(child, null, null);
     });
     child.once("exit", (code, signal) => this.#died(child, code, signal));
     this.#send({ type: "start", options: this.#options.engine });
@@ -255,7 +257,7 @@ export class EngineSupervisor {
 
   #died(child: ChildProcess, code: number | null, signal: NodeJS.Signals | null): void {
     if (child !== this.#child) return;
-    const cause = this.#verdict || (signal ? `signal ${signal}` : `exit code ${code}`);
+    const cause = this.#verdict || (signal ? `signal ${signal}` : code === null ? "it did not start" : `exit code ${code}`);
     const seconds = Math.round((Date.now() - this.#startedAt) / 1000);
     const words = this.#stderr.trim() === "" ? "" : `; its last words: ${this.#stderr.trim().slice(-1000)}`;
     if (this.#about) this.#ready = withResolvers();

@@ -69,7 +69,8 @@ export function cudaBackend(options: CudaOptions): Backend {
     log: options.log ?? ((message) => console.error(message)),
   });
   const name = `ONNX Runtime ${runtime.version}, CUDA device ${deviceId} (${found.name}), ${precision}`;
-  return { ...deviceBackend(device, name, precision), device: `cuda:${deviceId}` };
+  const card = { name: found.name, memoryBytes: found.memoryBytes };
+  return { ...deviceBackend(device, name, precision), device: `cuda:${deviceId}`, card };
 }
 
 /**

@@ -4,6 +4,7 @@ import { KilnError } from "../../errors.ts";
 import type { Graph, GraphInput } from "../../graph/graph.ts";
 import type { Tensor } from "../../graph/tensor.ts";
 import type { Backend, CompiledGraph } from "../backend.ts";
+import { findInt8Layers } from "./int8-layers.ts";
 import { type Int8Options, type Int8Weights, int8Weights } from "./int8-weights.ts";
 import { ELEMENT_TYPE, type Handle, type Library, loadLibrary, type OperationTime } from "./library.ts";
 import { lowerToIr } from "./lower.ts";
@@ -53,8 +54,9 @@ export function openVinoBackend({
   return {
     name: `OpenVINO, CPU, ${precision}`,
     precision,
-    // The plugin keeps repacked copies; the files themselves are mapped. With int8 it is less: one tensor does not tell whether.
+    // The plugin keeps repacked copies; the files themselves are mapped.
     residentBytes: ({ byteLength, type }) => (byteLength / BYTES_PER_ELEMENT[type]) * BYTES_PER_ELEMENT[widest],
+    ...(precision === "int8" ? { int8Weights: findInt8Layers } : {}),
     compile: async (graph) =>
       compile(library, graph, precision === "int8" ? await int8Weights(graph, int8) : undefined, onProfile),
   };

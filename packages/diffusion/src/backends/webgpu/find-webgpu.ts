@@ -1,5 +1,7 @@
 import { existsSync } from "node:fs";
+import { cpus } from "node:os";
 import { KilnError } from "../../errors.ts";
+import type { GraphicsCard } from "../backend.ts";
 import { VULKAN_LOADER, type VulkanDevice, vulkanDevices } from "./vulkan.ts";
 
 /** What the WebGPU provider would run on, and what to say of it. */
@@ -56,6 +58,16 @@ export function requireWebGpu(): VulkanDevice | undefined {
   const { usable, adapter, why } = findWebGpu();
   if (!usable) throw new KilnError("backend_unavailable", `${why}.`, { subject: "device" });
   return adapter;
+}
+
+/**
+ * What is known of the card that the provider takes. On Macs with Apple silicon, the only ones that it is built for, graphics are in the
+ * processor, whose name is theirs; of cards on Windows nothing is known.
+ */
+export function describeCard(device: VulkanDevice | undefined): GraphicsCard | undefined {
+  if (device) return { name: device.name, kind: device.kind, memoryBytes: device.memory };
+  const name = process.platform === "darwin" ? cpus()[0]?.model : undefined;
+  return name === undefined ? undefined : { name, kind: "integrated" };
 }
 
 function describe({ name, kind, memory }: VulkanDevice): string {

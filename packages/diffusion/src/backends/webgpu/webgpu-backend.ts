@@ -1,7 +1,7 @@
 import type { InferenceSession } from "onnxruntime-node";
 import { KilnError } from "../../errors.ts";
 import type { Graph } from "../../graph/graph.ts";
-import type { Backend, CompiledGraph } from "../backend.ts";
+import type { Backend, CompiledGraph, GraphicsCard } from "../backend.ts";
 import type { OnnxDialect } from "../onnx/dialect.ts";
 import { lowerToOnnx } from "../onnx/lower.ts";
 import { openOnnxGraph } from "../onnx/onnx-graph.ts";
@@ -12,8 +12,8 @@ import { webGpuDialect } from "./webgpu-dialect.ts";
 export interface WebGpuOptions {
   /** What weights are held in; networks compute in float32. `float16` needs a device whose shaders know it. Default: float32. */
   readonly precision?: "float32" | "float16";
-  /** The adapter's name, for the backend's own. */
-  readonly adapter?: string;
+  /** What it runs on, as far as is known: it goes into the backend's name. */
+  readonly card?: GraphicsCard;
   /** The largest tensor that the adapter takes, in bytes. */
   readonly largestTensorBytes?: number;
 }
@@ -29,16 +29,23 @@ const ATTENTION_TOLERANCE = 1e-4;
  * Its kernels add products up in the type that they are given: in float16 a convolution of 1280 channels is wrong by 1.2 %, sixty
  * times as much as in torch, which adds in float32. So float16 is what weights are held in, and not what is computed with them.
  */
-export function webGpuBackend({ precision = "float32", adapter, largestTensorBytes }: WebGpuOptions = {}): Backend {
+export function webGpuBackend({ precision = "float32", card, largestTensorBytes }: WebGpuOptions = {}): Backend {
   const weights = precision === "float16" ? "halved" : "resident";
   const kernels = new AttentionKernels((graph) => open(graph, weights, () => "fused"), ATTENTION_TOLERANCE);
   return {
-    name: `ONNX Runtime, WebGPU${adapter === undefined ? "" : ` on ${adapter}`}, ${precision}`,
+    name: `ONNX Runtime, WebGPU over ${graphicsApi()}${card === undefined ? "" : ` on ${card.name}`}, ${precision}`,
     precision,
     device: "webgpu",
+    ...(card === undefined ? {} : { card }),
     ...(largestTensorBytes === undefined ? {} : { largestTensorBytes }),
     compile: async (graph) => open(graph, weights, await kernels.choose(graph)),
   };
+}
+
+/** What the provider drives graphics cards with on this system, as it is built for it. */
+function graphicsApi(): string {
+  if (process.platform === "darwin") return "Metal";
+  return process.platform === "win32" ? "Direct3D 12" : "Vulkan";
 }
 
 function open(graph: Graph, weights: WeightPolicy, attention: OnnxDialect["attention"]): Promise<CompiledGraph> {

@@ -77,6 +77,7 @@ export const systemRoutes: Route[] = [
         backend: part("backend"),
         device: part("device"),
         precision: part("precision"),
+        card: part("card"),
         memory: context.supervisor?.memory ?? workers[0]?.state.memory ?? {},
         queue: await context.queueCounts(),
         workers: workers.map(({ id, host, device, state }) => ({ id, host, device, ...state })),
