@@ -1,5 +1,6 @@
 import type { Backend, CompiledGraph } from "../backends/backend.ts";
 import type { Graph } from "../graph/graph.ts";
+import { residentBytesOf } from "./resident-bytes.ts";
 import { isHeldBy, WeightAccount } from "./weight-account.ts";
 
 /**
@@ -45,7 +46,7 @@ export class NetworkCache {
     if (this.#entries.has(key)) return;
     const graph = build();
     const toCome = [...this.#entries.values()].reduce((sum, entry) => sum + (entry.compiled ? 0 : entry.expected), 0);
-    if (this.bytes + toCome + residentBytes(graph, this.backend) > this.#budgetBytes) return;
+    if (this.bytes + toCome + residentBytesOf(graph, this.backend) > this.#budgetBytes) return;
     const entry = this.#start(graph);
     this.#entries.set(key, entry);
     entry.network.catch(() => {
@@ -75,7 +76,7 @@ export class NetworkCache {
   }
 
   #start(graph: Graph): Entry {
-    const expected = residentBytes(graph, this.backend);
+    const expected = residentBytesOf(graph, this.backend);
     const entry: Entry = { network: this.#compile(graph, expected), users: 0, expected, compiled: undefined };
     entry.network.then(
       (network) => {
@@ -108,11 +109,6 @@ export class NetworkCache {
       await compiled.dispose();
     }
   }
-}
-
-function residentBytes({ nodes }: Graph, backend: Backend): number {
-  const bytesOf = backend.residentBytes ?? (() => 0);
-  return nodes.reduce((bytes, node) => bytes + (node.op === "weight" ? bytesOf(node.attributes.tensor) : 0), 0);
 }
 
 interface Entry {

@@ -10,6 +10,7 @@ import type { ControlNetwork } from "./control-network.ts";
 import { controlResiduals } from "./control-residuals.ts";
 import { controlInputs, controlledKey, groupByControls, joinControls } from "./controlled-unet.ts";
 import type { NetworkCache } from "./network-cache.ts";
+import { residentBytesOf } from "./resident-bytes.ts";
 import { conditioningInputs, type Row, splitRows, stackRows } from "./row.ts";
 
 const NOTHING = floatTensor(new Float32Array(1), [1, 1, 1, 1]);
@@ -28,6 +29,7 @@ export class NoisePredictor {
   readonly #weights: Weights;
   readonly #cache: NetworkCache;
   readonly #key: string;
+  #residentBytes: number | undefined;
 
   /** @param key a name for this checkpoint's UNet that nothing else in the cache has. */
   constructor(key: string, config: UNetConfig, weights: Weights, cache: NetworkCache) {
@@ -35,6 +37,12 @@ export class NoisePredictor {
     this.config = config;
     this.#weights = weights;
     this.#cache = cache;
+  }
+
+  /** Bytes of the machine's memory that the weights take while the network is compiled. */
+  get residentBytes(): number {
+    this.#residentBytes ??= residentBytesOf(this.#build(new Set()), this.#cache.backend);
+    return this.#residentBytes;
   }
 
   /** Compiles the network now, so that the first picture does not wait for it. */

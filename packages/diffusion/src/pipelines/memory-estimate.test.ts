@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Backend } from "../backends/backend.ts";
 import { onnxBackend } from "../backends/onnx/onnx-backend.ts";
+import { findInt8Layers } from "../backends/openvino/int8-layers.ts";
 import { isJsonObject } from "../checkpoint/json.ts";
 import { elementCount } from "../checkpoint/views.ts";
 import { encodeHeader } from "../checkpoint/write-safetensors.ts";
@@ -47,6 +48,15 @@ describe("SDXL at full size", () => {
     expect(mapped?.resident).toBeLessThan(0.5 * GIB);
     // 2.57 thousand million numbers of the UNet, 0.8 of the text encoders, 0.08 of the VAE.
     expect((resident?.resident ?? 0) - (mapped?.resident ?? 0)).toBeCloseTo(3.46e9 * 4, -9);
+  });
+
+  test("weights in int8 count a byte each, and the layers that stay as they are what they take", async () => {
+    const resident = async (backend: Backend): Promise<number> =>
+      estimateMemory({ model: await DiffusionModel.load(path, { backend }), ...at(1024) })?.resident ?? 0;
+    const halves: Backend = { ...onnxBackend(), residentBytes: ({ byteLength }) => byteLength };
+    const saved = (await resident(halves)) - (await resident({ ...halves, int8Weights: findInt8Layers }));
+    // 1.87 thousand million of the UNet's 2.57 are linear layers over tokens: two bytes each become one, and each row has a scale.
+    expect(saved).toBeCloseTo(1.862e9, -7);
   });
 
   test("1024x1024 with guidance fits into 20 GiB, whole and with resident weights too", async () => {

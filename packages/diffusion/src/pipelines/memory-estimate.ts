@@ -55,13 +55,15 @@ export function estimateMemory({ model, width, height, rows }: Drawn): MemoryEst
   const { residentBytes } = model.cache.backend;
   if (!residentBytes) return undefined;
   const { configs, weights } = model.checkpoint;
+  const { unet: _, ...others } = weights;
   const sum = (network: Weights | undefined): number =>
     [...(network?.values() ?? [])].reduce((bytes, tensor) => bytes + residentBytes(tensor), 0);
   const tile = DEFAULT_TILING.tile * PIXELS_PER_LATENT;
   const pixels = width * height * 3 * FLOAT32;
   const vae = (w: number, h: number): number => vaeActivations(configs.vae.blockOutChannels[0] ?? 0, w, h) + 3 * pixels;
   return {
-    resident: PROCESS_BYTES + Object.values(weights).reduce((bytes, network) => bytes + sum(network), 0),
+    // The UNet may be held narrower than its tensors tell one by one.
+    resident: PROCESS_BYTES + model.predictor.residentBytes + Object.values(others).reduce((bytes, each) => bytes + sum(each), 0),
     denoising:
       WIDENED_TENSORS * largestTensor(weights.unet) * FLOAT32 +
       UNET_IMAGES * rows * (configs.unet.blockOutChannels[0] ?? 0) * latents(width, height) * FLOAT32,
