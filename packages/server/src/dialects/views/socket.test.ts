@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { openSocket } from "../../testing/open-socket.ts";
 import type { TestServer } from "../../testing/start-test-server.ts";
 import { type Client, type Job, register } from "../../testing/views-client.ts";
@@ -41,6 +41,21 @@ test("the socket tells what happens to the caller's jobs", async () => {
   own.close();
   other.close();
   expect(await anna.send("GET", "/ws/jobs/")).toEqual({ status: 400, json: { detail: expect.stringContaining("WebSocket") } });
+});
+
+test("pictures that are drawn before their job's record knows them are told of too", async () => {
+  const carla = await register(server, "carla@example.org");
+  const own = await listen(carla);
+  const { documents, queueCounts } = server.context;
+  const update = documents.update.bind(documents);
+  const late = vi.spyOn(documents, "update").mockImplementation(async (...record) => {
+    for (let counts = await queueCounts(); counts.running + counts.waiting > 0; counts = await queueCounts()) await sleep(10);
+    return await update(...record);
+  });
+  const { id } = await carla.create();
+  late.mockRestore();
+  while (!own.messages.some(({ job }) => job?.id === id && job.status === "completed")) await sleep(10);
+  own.close();
 });
 
 async function listen({ token }: Client): Promise<{ messages: Message[]; close(): void }> {

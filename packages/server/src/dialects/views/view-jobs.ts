@@ -86,7 +86,9 @@ export class ViewJobs {
       throw error;
     });
     // News of the two may have come before this record knew them.
-    return await this.refresh(await this.#write(id, { parts }));
+    const job = await this.refresh(await this.#write(id, { parts }));
+    this.#announce(job);
+    return job;
   }
 
   /**
@@ -129,8 +131,7 @@ export class ViewJobs {
   ): Promise<ViewJob> {
     const words = wordsOf({ ...job.data, ...change });
     const updated = await this.#write(job.id, { ...change, words });
-    const news = job.data.parts?.rear.job;
-    if (news) this.#context.bus.publish({ type: "job", job: news, owner: job.owner });
+    this.#announce(updated);
     if (change.favorite !== undefined) await this.#mark(updated);
     return updated;
   }
@@ -216,7 +217,9 @@ export class ViewJobs {
     if (opened.data.favorite) await this.#mark(opened);
     // The new pictures have the same names: the earlier jobs must not take them along when they are tidied away.
     for (const view of VIEWS) if (drawn) await jobs.remove(drawn[view].job, owner, true).catch(() => {});
-    return await this.#refresh(opened);
+    const again = await this.#refresh(opened);
+    this.#announce(again);
+    return again;
   }
 
   async #refresh(job: ViewJob): Promise<ViewJob> {
@@ -257,6 +260,11 @@ export class ViewJobs {
     const written = await this.#write(job.id, change);
     if (written.data.favorite && open) await this.#mark(written);
     return written;
+  }
+
+  /** Has those who listen told how a job stands now. */
+  #announce({ owner, data: { parts } }: ViewJob): void {
+    if (parts) this.#context.bus.publish({ type: "job", job: parts.rear.job, owner });
   }
 
   /** A process that ended while it accepted a job leaves a record without views; its client has had no answer. */
