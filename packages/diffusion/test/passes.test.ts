@@ -2,7 +2,7 @@ import { cp, mkdtemp, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { createRandom, type GenerateProgress, Pipeline, resizePicture } from "../src/index.ts";
+import { createRandom, type GenerateProgress, type LatentSource, type Picture, Pipeline, resizePicture } from "../src/index.ts";
 import { difference, drawLatents, drawOne, KOHYA, loadTinyXl, REFINER, SMALL, TAESD, TINY_XL, there } from "./tiny-xl.ts";
 
 describe.skipIf(!TINY_XL)("pictures in several passes", () => {
@@ -32,6 +32,26 @@ describe.skipIf(!TINY_XL)("pictures in several passes", () => {
     const byPixels = await drawLatents(pipeline, { ...SMALL, hires: { ...hires, upscaler: "lanczos" } });
     expect(difference(picture.latents.latents, byPixels)).toBeGreaterThan(0.1);
     expect(difference(picture.latents.latents, await drawLatents(pipeline, { ...SMALL, hires }))).toBe(0);
+  });
+
+  it("hires fix to another shape fills it and cuts what hangs over, and tells the network the size before the cut", async () => {
+    const hires = { size: { width: 96, height: 128 }, steps: 6, strength: 0.5 };
+    const base = await drawOne(pipeline, SMALL);
+    // 64x64 is enlarged to 128x128, of which the 96 columns in the middle are drawn.
+    const told = { originalSize: [128, 128], targetSize: [128, 128], width: 96, height: 128, steps: 6, strength: 0.5 } as const;
+    const cut = middleColumns(resizePicture(base.picture, 128, 128), 96);
+    const byPixels = await drawOne(pipeline, { ...SMALL, hires });
+    expect(byPixels).toMatchObject({ width: 96, height: 128 });
+    const { latents } = byPixels.latents;
+    expect(difference(latents, await drawLatents(pipeline, { ...SMALL, ...told, image: cut }))).toBe(0);
+    const untold = { ...told, originalSize: [128, 96], targetSize: [128, 96] } as const;
+    expect(difference(latents, await drawLatents(pipeline, { ...SMALL, ...untold, image: cut }))).toBeGreaterThan(1e-3);
+
+    const image = middleOfDoubled(base.latents, 12);
+    const byLatents = await drawLatents(pipeline, { ...SMALL, hires: { ...hires, upscaler: "latent" } });
+    expect(difference(byLatents, await drawLatents(pipeline, { ...SMALL, ...told, image }))).toBeLessThan(1e-4);
+    const long = pipeline.generate({ ...SMALL, height: 128, hires: { size: { width: 4096, height: 64 } } });
+    await expect(long).rejects.toMatchObject({ code: "invalid_request", subject: "hires.size" });
   });
 
   it("hires fix has prompts, guidance, scheduler, LoRAs and a checkpoint of its own", async () => {
@@ -191,6 +211,37 @@ describe.skipIf(!(TINY_XL && KOHYA))("few-step recipes", () => {
     await pipeline.dispose();
   });
 });
+
+/** A picture without as many columns on its left as on its right. */
+function middleColumns({ data, width, height }: Picture, columns: number): Picture {
+  const left = (width - columns) / 2;
+  const rows = Array.from({ length: height }, (_, y) => [
+    ...data.subarray((y * width + left) * 3, (y * width + left + columns) * 3),
+  ]);
+  return { width: columns, height, data: Uint8Array.from(rows.flat()) };
+}
+
+/** The columns in the middle of latents of twice the size; between two of them lies a quarter of the farther one. */
+function middleOfDoubled({ latents, width, height }: LatentSource, columns: number): LatentSource {
+  const left = (2 * width - columns) / 2;
+  const at = (plane: number, y: number, x: number): number => {
+    const [row, column] = [Math.min(Math.max(y, 0), height - 1), Math.min(Math.max(x, 0), width - 1)];
+    return latents[(plane * height + row) * width + column] ?? Number.NaN;
+  };
+  const beside = (i: number): [number, number] => [Math.floor(i / 2), Math.floor(i / 2) + (i % 2 === 0 ? -1 : 1)];
+  const doubled: number[] = [];
+  for (let plane = 0; plane < latents.length / (width * height); plane++) {
+    for (let i = 0; i < 2 * height; i++) {
+      for (let j = left; j < left + columns; j++) {
+        const [y, farY] = beside(i);
+        const [x, farX] = beside(j);
+        const near = 0.75 * at(plane, y, x) + 0.25 * at(plane, y, farX);
+        doubled.push(0.75 * near + 0.25 * (0.75 * at(plane, farY, x) + 0.25 * at(plane, farY, farX)));
+      }
+    }
+  }
+  return { latents: Float32Array.from(doubled), width: columns, height: 2 * height };
+}
 
 function rms(a: Float32Array, b: Float32Array): number {
   return Math.sqrt(a.reduce((sum, value, i) => sum + (value - (b[i] ?? 0)) ** 2, 0) / a.length);

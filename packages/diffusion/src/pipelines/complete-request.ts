@@ -5,9 +5,10 @@ import { KilnError } from "../errors.ts";
 import { PIXELS_PER_LATENT } from "../latent-size.ts";
 import { checkPromptLength } from "../text/clip-tokenizer.ts";
 import { a1111Choice } from "./a1111-choice.ts";
+import { hiresSize } from "./hires-size.ts";
 import { type PictureSeed, pictureSeeds } from "./picture-seeds.ts";
 import { type Recipe, recipeFor } from "./recipes.ts";
-import type { GenerateRequest, HiresRequest, LoraRequest } from "./request.ts";
+import type { GenerateRequest, LoraRequest } from "./request.ts";
 
 /** A request of which nothing is left out that a step needs. */
 export interface CompleteRequest extends GenerateRequest {
@@ -84,7 +85,7 @@ function checkRest(request: CompleteRequest): void {
   const { prompt, image, mask, strength, controls = [], loras = [], denoisingStart, denoisingEnd, clipSkip, eta } = request;
   if (typeof prompt !== "string") throw invalid("prompt", "prompt must be a text.");
   for (const field of PROMPTS) checkPromptLength(request[field] ?? "", field);
-  checkHires(request.hires ?? {});
+  checkHires(request);
   if (mask !== undefined && image === undefined)
     throw invalid("mask", "mask needs image: the picture that is to be painted over.");
   checkInpaint(request);
@@ -127,11 +128,19 @@ function checkInpaint({ inpaint, mask }: CompleteRequest): void {
   within("inpaint.blurY", blurY, 0, MAX_BLUR);
 }
 
-function checkHires({ prompt = "", negativePrompt = "", guidanceScale = 1, loras = [] }: HiresRequest): void {
+function checkHires({ width, height, hires = {} }: CompleteRequest): void {
+  const { prompt = "", negativePrompt = "", guidanceScale = 1, loras = [], size } = hires;
   checkPromptLength(prompt, "hires.prompt");
   checkPromptLength(negativePrompt, "hires.negativePrompt");
   within("hires.guidanceScale", guidanceScale, 0, MAX_GUIDANCE);
   checkLoras("hires.loras", loras);
+  if (!size) return;
+  side("hires.size.width", size.width);
+  side("hires.size.height", size.height);
+  const { enlarged } = hiresSize({ width, height }, hires);
+  if (Math.max(enlarged.width, enlarged.height) <= MAX_SIDE) return;
+  const message = `hires.size: to fill it, a picture of ${width}x${height} would be enlarged to ${enlarged.width}x${enlarged.height}; ${MAX_SIDE} a side are the most. Choose shapes that are closer.`;
+  throw invalid("hires.size", message);
 }
 
 function checkLoras(name: string, loras: readonly LoraRequest[]): void {

@@ -4,6 +4,7 @@ import type { Autoencoder } from "../networks/autoencoder.ts";
 import { a1111Choice } from "./a1111-choice.ts";
 import { type CompleteRequest, completeRequest } from "./complete-request.ts";
 import type { DiffusionModel } from "./diffusion-model.ts";
+import { hiresSize } from "./hires-size.ts";
 import type { HiresRequest, LatentSource, RefinerRequest } from "./request.ts";
 import { planRun, type RunPlan } from "./run-plan.ts";
 
@@ -30,7 +31,6 @@ export interface PassModels {
 
 /** What diffusers and the services that Kiln replaces take for a refiner and a second pass. */
 const REFINER = { switchAt: 0.8, strength: 0.3 } as const;
-export const HIRES_SCALE = 1.5;
 const HIRES_STRENGTH = { lanczos: 0.35, latent: 0.6 } as const;
 
 /**
@@ -101,15 +101,18 @@ export function hiresStrength({ upscaler = "lanczos", strength = HIRES_STRENGTH[
 }
 
 function secondPass(request: CompleteRequest, hires: HiresRequest): CompleteRequest {
-  const { scale = HIRES_SCALE, steps = request.steps } = hires;
-  const enlarged = (side: number): number => Math.round((side * scale) / PIXELS_PER_LATENT) * PIXELS_PER_LATENT;
+  const { steps = request.steps } = hires;
+  const { drawn, enlarged } = hiresSize(request, hires);
+  // As AUTOMATIC1111 does, the network is told the size before the cut.
+  const told = [enlarged.height, enlarged.width] as const;
+  const { originalSize = told, targetSize = told } = request;
   const { mask: _mask, timesteps: _timesteps, sigmas: _sigmas, denoisingStart: _start, ...first } = request;
   const rest = { ...first, ...ownOf(request, hires) };
-  const [width, height] = [enlarged(request.width), enlarged(request.height)];
   // AUTOMATIC1111 makes all steps of a second pass, where image to image makes the strength's part of them.
   const a1111 = a1111Choice(rest);
   const exact = a1111 ? { scheduler: { a1111: { ...a1111, exactSteps: true } } } : {};
-  return { ...rest, ...exact, width, height, strength: hiresStrength(hires), steps, image: latentsToCome(width, height) };
+  const image = latentsToCome(drawn.width, drawn.height);
+  return { ...rest, ...exact, ...drawn, originalSize, targetSize, strength: hiresStrength(hires), steps, image };
 }
 
 /** What hires fix says otherwise than the request. Its prompts are both encoders'. */

@@ -9,11 +9,12 @@ import { drawPasses, type ReadyPass } from "./draw-passes.ts";
 import { ExtraFiles, NO_EXTRAS } from "./extra-files.ts";
 import { GeneratedPicture } from "./generated-picture.ts";
 import { type LoadedPictures, loadPictures, sizeOf } from "./given-pictures.ts";
+import { hiresSize } from "./hires-size.ts";
 import { prepareInpainting, putBack, type Surroundings } from "./inpainting.ts";
 import { Kept } from "./kept.ts";
 import { checkFits, estimateMemory } from "./memory-estimate.ts";
 import { pictureMetadata } from "./metadata.ts";
-import { HIRES_SCALE, type PassModels, type PlannedPass, planPasses } from "./passes.ts";
+import { type PassModels, type PlannedPass, planPasses } from "./passes.ts";
 import { ProgressReporter } from "./progress.ts";
 import { recipeFor } from "./recipes.ts";
 import type { GenerateOptions, GenerateRequest } from "./request.ts";
@@ -119,9 +120,9 @@ export class Pipeline {
     const { width = size.width, height = size.height, count = 1, guidanceScale = usual, hires } = request;
     const { refiner, second } = await this.#openCompanions(request);
     const models = [...new Set([this.model, refiner ?? this.model, second ?? this.model])];
-    const scale = hires ? (hires.scale ?? HIRES_SCALE) : 1;
+    const drawn = hires ? hiresSize({ width, height }, hires).drawn : { width, height };
     const rows = this.#rows({ seeds: { length: count }, guidanceScale });
-    const parts = models.map((model) => estimateMemory({ model, width: width * scale, height: height * scale, rows }));
+    const parts = models.map((model) => estimateMemory({ model, ...drawn, rows }));
     return {
       weights: models.reduce((sum, { checkpoint }) => sum + checkpoint.bytes, 0),
       working: Math.max(...parts.map((part) => (part ? Math.max(part.denoising, part.decodingTiled) : 0))),

@@ -167,6 +167,8 @@ export interface RefinerRequest {
 export interface HiresRequest {
   /** Default 1.5; the enlarged size is rounded to multiples of 8. */
   readonly scale?: number;
+  /** In place of a scale, in multiples of 8. Where its shape is another one, the first picture is enlarged to cover it and cut at its edges. */
+  readonly size?: { readonly width: number; readonly height: number };
   /** What is enlarged: the pixels by Lanczos (default), or the latents. */
   readonly upscaler?: "lanczos" | "latent";
   /** Who draws the second time: the checkpoint (default), or the request's refiner alone, whose own mode then does not count. */
