@@ -72,6 +72,7 @@ function hiresOf(hires: NonNullable<CompleteRequest["hires"]>, { second, secondL
   const { scheduler, a1111 } = hires;
   return defined({
     scale: hires.scale,
+    size: hires.size,
     upscaler: hires.upscaler === "latent" ? ("latent" as const) : ("lanczos" as const),
     strength: hires.strength,
     steps: hires.steps,

@@ -220,13 +220,16 @@ function refinerOf(request: GenerationRequest, catalogue: Catalogue): ModelInfo 
 }
 
 function requireHiresSize({ width, height, hires }: GenerationRequest, defaults: ModelInfo["defaults"]): void {
-  const longest = Math.max(width ?? defaults.width, height ?? defaults.height) * (hires?.scale ?? 1);
+  const [across, down] = [width ?? defaults.width, height ?? defaults.height];
+  const { size, scale = 1 } = hires ?? {};
+  // The picture covers a size of another shape before it is cut.
+  const longest = Math.max(across, down) * (size ? Math.max(size.width / across, size.height / down) : scale);
   if (longest <= MAX_HIRES_SIDE) return;
   throw new ServiceError(
     "invalid_request",
-    `hires.scale: would make a side of ${Math.round(longest)} pixels; ${MAX_HIRES_SIDE} are the most.`,
+    `hires.${size ? "size" : "scale"}: would make a side of ${Math.round(longest)} pixels; ${MAX_HIRES_SIDE} are the most.`,
     {
-      field: "hires.scale",
+      field: `hires.${size ? "size" : "scale"}`,
     },
   );
 }

@@ -21,7 +21,8 @@ export function infotextOf(request: CompleteRequest, index = 0): string {
     ["Denoising strength", request.image === undefined ? request.hires?.strength : request.strength],
     ...inpaintOf(request),
     ...hiresOf(request),
-    ["Hires upscale", request.hires?.scale],
+    ["Hires upscale", request.hires?.size ? undefined : request.hires?.scale],
+    ["Hires resize", request.hires?.size && `${request.hires.size.width}x${request.hires.size.height}`],
     ["Hires steps", request.hires?.steps],
     // A1111 writes names with a capital.
     ["Hires upscaler", request.hires?.upscaler.replace(/^l/, "L")],

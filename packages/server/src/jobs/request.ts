@@ -5,6 +5,7 @@ const MAX_SEED = 2n ** 64n - 1n;
 
 const prompt = z.string().max(limits.MAX_PROMPT_CHARACTERS);
 const side = z.int().min(limits.MIN_SIDE).max(limits.MAX_SIDE).multipleOf(limits.SIDE_MULTIPLE);
+const hiresSide = z.int().min(limits.MIN_SIDE).max(limits.MAX_HIRES_SIDE).multipleOf(limits.SIDE_MULTIPLE);
 /** `upload:ID`, `image:ID`, base64 or a data URL. */
 const picture = z.string().min(1).max(limits.MAX_BODY_BYTES).meta({ description: "upload:ID, image:ID, base64 or a data URL" });
 const name = z.string().min(1).max(200);
@@ -88,6 +89,8 @@ const refiner = z.object({
 
 const hires = z.object({
   scale: z.number().min(1).max(4).default(2),
+  /** Goes before the scale. Where its shape is another one, the first picture is enlarged to cover it and cut at its edges. */
+  size: z.object({ width: hiresSide, height: hiresSide }).optional(),
   upscaler: name.default("lanczos"),
   strength: z.number().min(0).max(1).default(0.35),
   steps: z.int().min(1).max(limits.MAX_STEPS).optional(),

@@ -23,10 +23,18 @@ export function workloadOf(
     ? (request.refiner.steps ?? request.steps) * (request.refiner.mode === "pass" ? request.refiner.strength : 0)
     : 0;
   const hiresSteps = request.hires
-    ? (request.hires.steps ?? request.steps) * request.hires.strength * request.hires.scale ** 2
+    ? (request.hires.steps ?? request.steps) * request.hires.strength * enlargement(request, request.hires)
     : 0;
   const steps = baseSteps + refinerSteps + hiresSteps;
   return Math.round(((100 * pixels ** 1.1 * steps * guidance * networks * request.n) / 30) * 100) / 100;
+}
+
+/** How many times the first pass's pixels hires fix draws. */
+function enlargement(
+  { width, height }: Pick<CompleteRequest, "width" | "height">,
+  { size, scale }: NonNullable<CompleteRequest["hires"]>,
+): number {
+  return size ? (size.width * size.height) / (width * height) : scale ** 2;
 }
 
 /** What requests count for daily quotas. */

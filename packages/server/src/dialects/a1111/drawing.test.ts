@@ -291,12 +291,31 @@ test("hires fix", async () => {
     hr_resize_y: 128,
     hr_upscaler: "R-ESRGAN 4x+",
   });
-  expect((await lastRequest()).hires).toMatchObject({ scale: 2, upscaler: "lanczos" });
+  expect((await lastRequest()).hires).toMatchObject({ size: { width: 256, height: 128 }, upscaler: "lanczos" });
   expect(info.comments).toContain("R-ESRGAN 4x+ is not installed");
   const vast = await post(`${API}/txt2img`, { ...body, width: 2048, height: 2048, hr_scale: 4 });
   expect(vast).toMatchObject({ status: 422, json: { detail: [{ loc: ["body", "enable_hr", "scale"] }] } });
-  const wrong = await post(`${API}/txt2img`, { ...body, hr_resize_x: 256, hr_resize_y: 256 });
-  expect(wrong).toMatchObject({ status: 422, json: { detail: [{ loc: ["body", "enable_hr"] }] } });
+  // 4096 down fit, but the picture that covers them in its own shape is of 8192 across.
+  const long = await post(`${API}/txt2img`, { ...body, hr_resize_x: 128, hr_resize_y: 4096 });
+  expect(long).toMatchObject({ status: 422, json: { detail: [{ loc: ["body", "enable_hr", "size"] }] } });
+});
+
+test.each([
+  [
+    { hr_resize_x: 200, hr_resize_y: 257 },
+    { width: 200, height: 256 },
+  ],
+  [
+    { hr_resize_x: 304, hr_resize_y: 0 },
+    { width: 304, height: 152 },
+  ],
+  [{ hr_resize_y: 100 }, { width: 200, height: 96 }],
+])("hires fix to a size: %j", async (fields, size) => {
+  const body = { prompt: "x", width: 128, height: 64, steps: 2, enable_hr: true, hr_scale: 3, ...fields };
+  const { info } = await drawn("/txt2img", body);
+  expect((await lastRequest()).hires).toMatchObject({ size });
+  expect(info.infotexts[0]).toContain(`, Hires resize: ${size.width}x${size.height}, `);
+  expect(info.infotexts[0]).not.toContain("Hires upscale:");
 });
 
 test("the second pass has words, a sampler, guidance and a checkpoint of its own", async () => {

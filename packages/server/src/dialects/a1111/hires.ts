@@ -1,4 +1,3 @@
-import { ServiceError } from "../../errors.ts";
 import type { ServerContext } from "../../http/dialect.ts";
 import { SIDE_MULTIPLE } from "../../jobs/limits.ts";
 import type { GenerationRequestInput } from "../../jobs/request.ts";
@@ -17,8 +16,8 @@ export const LATENT_UPSCALERS = ["Latent"];
 type Hires = NonNullable<GenerationRequestInput["hires"]>;
 
 /**
- * The second pass that a request asks for, and what of it is done otherwise. Raises for a target of another shape than the
- * picture, an unknown sampler and a checkpoint that is not installed.
+ * The second pass that a request asks for, and what of it is done otherwise. Raises for an unknown sampler and a checkpoint
+ * that is not installed.
  */
 export function hiresOf(fields: TextFields, size: Size, context: ServerContext): { hires: Hires; remarks: string[] } {
   const { hr_upscaler, hr_second_pass_steps: steps, hr_cfg: guidance } = fields;
@@ -26,7 +25,7 @@ export function hiresOf(fields: TextFields, size: Size, context: ServerContext):
   const a1111 = hiresSamplerOf(fields);
   const words = wordsOf(fields, context);
   const hires: Hires = {
-    scale: scaleOf(fields, size),
+    ...targetOf(fields, size),
     upscaler: latent ? "latent" : "lanczos",
     strength: fields.denoising_strength ?? DEFAULT_STRENGTH,
     ...(steps ? { steps } : {}),
@@ -44,14 +43,19 @@ function upscalerRemarks(name: string | null | undefined, latent: boolean): stri
   return [`hr_upscaler: ${name.slice(0, 100)} is not installed for hires fix; ${latent ? "Latent" : "Lanczos"} was used.`];
 }
 
-/** A target size goes before the scale, as in A1111, and one side of it is enough. */
-function scaleOf({ hr_scale, hr_resize_x: x, hr_resize_y: y }: TextFields, { width, height }: Size): number {
-  if (!x && !y) return hr_scale ?? DEFAULT_SCALE;
-  const scale = x ? x / width : (y ?? 0) / height;
-  const matches = !x || !y || Math.abs(height * scale - y) < SIDE_MULTIPLE;
-  if (matches && scale >= 1 && scale <= 4) return scale;
-  const rule = matches ? "1 to 4 times the first pass's" : "of the same shape as the first pass's";
-  throw new ServiceError("invalid_request", `hires: hr_resize_x and hr_resize_y must give a size ${rule}.`, { field: "hires" });
+/** A target size goes before the scale, as in A1111, and one side of it is enough: the other one follows from the picture's shape. */
+function targetOf(
+  { hr_scale, hr_resize_x: x, hr_resize_y: y }: TextFields,
+  { width, height }: Size,
+): Pick<Hires, "scale" | "size"> {
+  if (!x && !y) return { scale: hr_scale ?? DEFAULT_SCALE };
+  const whole = (side: number) => side - (side % SIDE_MULTIPLE);
+  return {
+    size: {
+      width: whole(x || Math.floor(((y ?? 0) * width) / height)),
+      height: whole(y || Math.floor(((x ?? 0) * height) / width)),
+    },
+  };
 }
 
 /** Empty prompts are the first pass's, as in A1111. A prompt brings its own LoRAs, and the first pass's do not act then. */
