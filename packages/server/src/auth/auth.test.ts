@@ -40,7 +40,7 @@ describe("keyless on loopback", () => {
     [{ host: "localhost", origin: "null" }, 403],
     [{ host: "localhost", authorization: "Bearer placeholder" }, 200],
   ])("%j is answered %i", async (headers, status) => {
-    expect(await statusWith(`${server.url}/v1/models`, headers)).toBe(status);
+    for (const path of ["/v1/models", "/healthz"]) expect(await statusWith(server.url + path, headers)).toBe(status);
   });
 
   test("a WebSocket from elsewhere is refused", async () => {

@@ -48,6 +48,18 @@ export async function isStillAdmitted(request: FastifyRequest, options: GuardOpt
   }
 }
 
+/** On loopback, while no key exists, what needs no key is for this machine's own names alone too. Raises `origin_refused`. */
+export async function refuseOtherNames(request: FastifyRequest, options: GuardOptions): Promise<void> {
+  if (!options.loopback) return;
+  try {
+    requireOwnHost(request, options);
+    requireOwnOrigin(request, options);
+  } catch (error) {
+    // The records are asked for other names alone: health is told while they are away.
+    if (!(await options.keys.any())) throw error;
+  }
+}
+
 function requireOwnHost(request: FastifyRequest, { hosts }: GuardOptions): void {
   if (!ownHost(request.headers.host, hosts)) {
     throw new ServiceError(

@@ -3,7 +3,7 @@ import multipart from "@fastify/multipart";
 import websocket from "@fastify/websocket";
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyRequest, LogController } from "fastify";
 import { ANONYMOUS_CALLER, type Caller, LINK_CALLER } from "../auth/caller.ts";
-import { admit, isStillAdmitted } from "../auth/guard.ts";
+import { admit, isStillAdmitted, refuseOtherNames } from "../auth/guard.ts";
 import { COMMON_DIALECTS, ROOT_DIALECTS } from "../dialects/index.ts";
 import { ServiceError } from "../errors.ts";
 import { newId } from "../jobs/ids.ts";
@@ -120,8 +120,9 @@ function addHooks(app: FastifyInstance, listener: Listener, context: ServerConte
     if (/%00/.test(request.url)) throw new ServiceError("malformed", "The address holds a NUL character.");
     request.caller = ANONYMOUS_CALLER;
     if (wantsPage(request.method, request.url, request.headers.accept)) return await sendPage(reply, () => admit(request, guard));
-    const isPublic = request.routeOptions.config.public === true || request.method === "OPTIONS" || request.is404;
-    if (!isPublic) request.caller = callerOfLink(request, context) ?? (await admit(request, guard));
+    if (request.method === "OPTIONS") return;
+    if (request.routeOptions.config.public === true || request.is404) await refuseOtherNames(request, guard);
+    else request.caller = callerOfLink(request, context) ?? (await admit(request, guard));
   });
   app.addHook("onResponse", async (request, reply) => {
     const seconds = reply.elapsedTime / 1000;
