@@ -15,7 +15,7 @@ import { beyondLimits } from "./json-shape.ts";
 import { nativeDialect } from "./native/index.ts";
 import { wantsPage } from "./page-files.ts";
 import { sendProblem } from "./problem.ts";
-import { refuseBroken } from "./refuse-broken.ts";
+import { refuseAddress, refuseBroken } from "./refuse-broken.ts";
 import { refuseOtherMethods } from "./refuse-methods.ts";
 import { registerWebPage, sendPage } from "./web-page.ts";
 
@@ -42,6 +42,7 @@ export async function makeApp(listener: Listener, context: ServerContext): Promi
     },
     routerOptions: { maxParamLength: 500, ignoreTrailingSlash: false },
     clientErrorHandler: refuseBroken,
+    frameworkErrors: refuseAddress,
   });
   await app.register(cors, {
     origin: settings.KILN_CORS_ORIGINS,

@@ -32,6 +32,8 @@ test.each([
   ["half an upload", `${HEAD}content-type: multipart/form-data; boundary=b\r\ncontent-length: 100000\r\n\r\n${FORM}abc`, 400],
   ["chunks without a length", `${HEAD}content-type: application/json\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n`, 400],
   ["no HTTP", "GENERATE a house\r\n\r\n", 400],
+  ["half an escape in the address", "GET /v1/jobs/%E0%A4%A HTTP/1.1\r\nhost: localhost\r\n\r\n", 400],
+  ["an id of 1,000 characters", `GET /v1/jobs/${"x".repeat(1000)} HTTP/1.1\r\nhost: localhost\r\n\r\n`, 414],
   ["an address of 100,000 characters", `GET /${"x".repeat(100_000)} HTTP/1.1\r\nhost: localhost\r\n\r\n`, 431],
 ])("%s has an answer that clients can read", async (_name, text, status) => {
   const body = { success: false, error: "malformed", detail: expect.any(String) };

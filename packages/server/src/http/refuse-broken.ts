@@ -1,5 +1,6 @@
 import { STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
+import type { FastifyError, FastifyReply, FastifyRequest } from "fastify";
 import { codeOf } from "../errors.ts";
 
 const BROKEN: readonly [number, string] = [400, "The request ends before it is whole, or is no HTTP."];
@@ -17,7 +18,7 @@ export function refuseBroken(error: Error, socket: Socket): void {
   const code = codeOf(error) ?? "";
   if (code === "ECONNRESET" || !socket.writable) return void socket.destroy();
   const [status, detail] = REASONS.get(code) ?? BROKEN;
-  const body = JSON.stringify({ success: false, error: "malformed", detail });
+  const body = JSON.stringify(bodyOf(detail));
   const head = [
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
     "Content-Type: application/json; charset=utf-8",
@@ -25,4 +26,13 @@ export function refuseBroken(error: Error, socket: Socket): void {
     "Connection: close",
   ];
   socket.end(`${head.join("\r\n")}\r\n\r\n${body}`, () => socket.destroy());
+}
+
+/** The same for an address that the router cannot read. */
+export function refuseAddress({ statusCode = 400 }: FastifyError, _request: FastifyRequest, reply: FastifyReply): void {
+  reply.code(statusCode).send(bodyOf(statusCode === 414 ? "A part of the address is too long." : "The address is no valid URL."));
+}
+
+function bodyOf(detail: string): object {
+  return { success: false, error: "malformed", detail };
 }
