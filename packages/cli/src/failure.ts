@@ -7,12 +7,13 @@ const INTERRUPTED = 130;
 
 /**
  * Says in one sentence what went wrong; `KILN_DEBUG=1` adds the stack.
+ * @param command whose help is pointed to, "kiln models pull"
  * @returns the exit code
  */
-export function reportFailure(error: unknown, { json }: { json: boolean }): number {
+export function reportFailure(error: unknown, { command, json }: { command: string; json: boolean }): number {
   if (error instanceof CommanderError && error.exitCode === 0) return 0; // --help and --version end this way
   if (error instanceof CommanderError && error.code === "commander.help") return FAILED; // a command of several, named without one: its help was shown
-  const { code, message, subject } = describe(error);
+  const { code, message, subject } = describe(error, command);
   if (json)
     process.stdout.write(`${JSON.stringify({ error: { code, message, ...(subject === undefined ? {} : { subject }) } })}\n`);
   else process.stderr.write(`kiln: ${message} [${code}]\n`);
@@ -20,21 +21,38 @@ export function reportFailure(error: unknown, { json }: { json: boolean }): numb
   return code === "cancelled" ? INTERRUPTED : FAILED;
 }
 
-function describe(error: unknown): { code: string; message: string; subject?: string | undefined } {
+interface Failure {
+  readonly code: string;
+  readonly message: string;
+  readonly subject?: string | undefined;
+}
+
+function describe(error: unknown, command: string): Failure {
   if (error instanceof KilnError) return error;
-  if (error instanceof CommanderError) {
-    const message = error.message.replace(/^error: /, "").replace(/\s*\n\s*/g, " ");
-    return {
-      code: "invalid_request",
-      message: `${capital(message)}${/[.)?]$/.test(message) ? "" : "."} --help shows what there is.`,
-    };
-  }
+  if (error instanceof CommanderError) return { code: "invalid_request", message: ofArguments(error.message, command) };
   if (error instanceof Error && "code" in error && error.code === "EADDRINUSE") {
     const port = "port" in error ? ` ${String(error.port)}` : "";
     return { code: "port_taken", message: `Port${port} is taken by another program: end it, or choose another with --port.` };
   }
+  if (error instanceof Error && "path" in error && "code" in error && FILE_ERRORS.has(String(error.code))) {
+    const message = `${String(error.path)} cannot be used (${String(error.code)}): check the path, its permissions and the room on its disk.`;
+    return { code: "file_not_found", message, subject: String(error.path) };
+  }
   const message = error instanceof Error ? error.message : String(error);
   return { code: codeOf(error), message };
+}
+
+/** What the system says of files and folders that cannot be read, written or made. */
+const FILE_ERRORS: ReadonlySet<string> = new Set(["ENOENT", "ENOTDIR", "EISDIR", "EACCES", "EPERM", "EROFS", "ENOSPC"]);
+
+/** commander's words for wrong arguments, with its guess at what was meant, or where to look. */
+function ofArguments(words: string, command: string): string {
+  const [, guess] = /\((Did you mean .+\?)\)/.exec(words) ?? [];
+  const sentence = words
+    .replace(/^error: /, "")
+    .replace(/\s*\(Did you mean .*$/s, "")
+    .replace(/\.?$/, ".");
+  return `${capital(sentence)} ${guess ?? `${command} --help shows what there is.`}`;
 }
 
 function codeOf(error: unknown): string {

@@ -1,4 +1,12 @@
-import type { Device, GenerateRequest, Precision, PromptSyntax, RandomKind, SchedulerRequest } from "@kiln/diffusion";
+import {
+  type Device,
+  type GenerateRequest,
+  KilnError,
+  type Precision,
+  type PromptSyntax,
+  type RandomKind,
+  type SchedulerRequest,
+} from "@kiln/diffusion";
 import { type ControlArgument, invalid, type LoraArgument, type Size } from "./arguments.ts";
 import type { Format } from "./output-files.ts";
 
@@ -100,6 +108,28 @@ function schedulerOf({ scheduler, sampler, schedule }: GenerateOptions): Schedul
   return { a1111: schedule === undefined ? { sampler } : { sampler, schedule } };
 }
 
+/** The request's fields that options call by other names. */
+const OPTION_OF: Readonly<Record<string, string>> = {
+  guidanceScale: "--guidance",
+  guidanceRescale: "--guidance-rescale",
+  clipSkip: "--clip-skip",
+  "hires.strength": "--hires-strength",
+  "controls.scale": "the scale of --control",
+  "controls.start": "the start of --control",
+  "controls.end": "the end of --control",
+  "loras.weight": "the weight of --lora",
+  "loras.textEncoderWeight": "the second weight of --lora",
+};
+
+/** The same failure in the words of the command line. */
+export function inOptions(error: unknown): unknown {
+  if (!(error instanceof KilnError) || error.subject === undefined) return error;
+  const option = OPTION_OF[error.subject];
+  if (option === undefined) return error;
+  const message = error.message.replaceAll(error.subject, option);
+  return new KilnError(error.code, message, { subject: error.subject, cause: error });
+}
+
 /** Option by option, the one that it needs. */
 const NEEDS: readonly (readonly [keyof GenerateOptions, string, keyof GenerateOptions, string])[] = [
   ["schedule", "--schedule", "sampler", "--sampler"],
@@ -119,6 +149,8 @@ function checkTogether(options: GenerateOptions): void {
     throw invalid("--sampler", "--scheduler and --sampler both say how to step: leave one of them out.");
   if (options.size !== undefined && (options.width !== undefined || options.height !== undefined))
     throw invalid("--size", "--size says both sides: leave out --width and --height.");
-  if (options.strength !== undefined && options.image === undefined && options.hires === undefined)
-    throw invalid("--strength", "--strength needs --image: it says how much of that picture is drawn anew.");
+  if (options.strength !== undefined && options.image === undefined) {
+    const hires = options.hires === undefined ? "" : " For the enlarged picture there is --hires-strength.";
+    throw invalid("--strength", `--strength needs --image: it says how much of that picture is drawn anew.${hires}`);
+  }
 }

@@ -1,5 +1,5 @@
 import { reportFailure } from "./failure.ts";
-import { createProgram } from "./program.ts";
+import { commandOf, createProgram } from "./program.ts";
 
 /**
  * Runs the command that `argv` (as `process.argv`) names. Never throws: failures are one sentence on standard error
@@ -11,9 +11,10 @@ export async function main(argv: readonly string[]): Promise<void> {
     if ("code" in error && error.code === "EPIPE") process.exit(0);
     throw error;
   });
+  const program = createProgram();
   try {
-    await createProgram().parseAsync([...argv]);
+    await program.parseAsync([...argv]);
   } catch (error) {
-    process.exitCode = reportFailure(error, { json: argv.includes("--json") });
+    process.exitCode = reportFailure(error, { command: commandOf(program, argv.slice(2)), json: argv.includes("--json") });
   }
 }

@@ -1,8 +1,7 @@
-import { randomUUID } from "node:crypto";
 import { constants, existsSync, statSync } from "node:fs";
-import { access, mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { access, mkdir } from "node:fs/promises";
 import { dirname, extname, join, resolve } from "node:path";
-import { encodePicture, type GeneratedPicture, KilnError } from "@kiln/diffusion";
+import { type GeneratedPicture, KilnError } from "@kiln/diffusion";
 import { invalid } from "./arguments.ts";
 
 export type Format = "png" | "jpeg" | "webp";
@@ -56,15 +55,7 @@ export async function writePicture(
   { several, metadata }: { several: boolean; metadata: boolean },
 ): Promise<string> {
   const path = pathFor(output, picture.seed, several);
-  const bytes = await encodePicture(picture.picture, { format: output.format }, metadata ? picture.metadata : {});
-  const partial = `${path}.${randomUUID()}.partial`;
-  try {
-    await writeFile(partial, bytes);
-    await rename(partial, path);
-  } catch (cause) {
-    await rm(partial, { force: true });
-    throw unwritable(path, cause);
-  }
+  await picture.save(path, { metadata });
   return path;
 }
 

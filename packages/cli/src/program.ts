@@ -13,6 +13,7 @@ import { modelsCommand } from "./commands/models.ts";
 import { schedulersCommand } from "./commands/schedulers.ts";
 import { serveCommand } from "./commands/serve.ts";
 import { viewsCommand } from "./commands/views.ts";
+import { didYouMean } from "./did-you-mean.ts";
 
 const LESSON = `Kiln draws pictures from words with Stable Diffusion XL, on this machine.
 
@@ -32,14 +33,12 @@ export function createProgram(): Command {
   const program = new Command("kiln")
     .description("Stable Diffusion XL on this machine: from .safetensors to pictures, with no Python and no export step.")
     .version(VERSION, "-V, --version", "say which version this is")
-    .helpOption("-h, --help", "show this help")
-    .helpCommand("help [command]", "show the help of a command")
     .usage("[command] [options]")
     .argument("[words...]")
     .action((words: readonly string[]) => {
       const [unknown] = words;
-      const known = program.commands.map((command) => command.name()).join(", ");
-      if (unknown !== undefined) throw invalid(unknown, `There is no command "${unknown}"; there are ${known}.`);
+      const known = program.commands.map((command) => command.name());
+      if (unknown !== undefined) throw invalid(unknown, `There is no command "${unknown}". ${whatThereIs(unknown, known)}`);
       process.stdout.write(LESSON);
     });
   for (const command of [
@@ -66,12 +65,36 @@ Examples:
   $ kiln inspect sdxl.safetensors
   $ kiln serve`,
   );
-  for (const command of [program, ...program.commands]) quiet(command);
+  makeAlike(program);
   return program;
 }
 
-/** Failures are said once, by main. */
-function quiet(command: Command): void {
-  command.exitOverride().configureOutput({ outputError: () => undefined });
-  for (const nested of command.commands) quiet(nested);
+/** The words that name a command, "kiln models pull", as far as there are commands of these names. */
+export function commandOf(program: Command, words: readonly string[]): string {
+  let command = program;
+  for (const word of words) {
+    const nested = command.commands.find((each) => each.name() === word);
+    if (!nested) break;
+    command = nested;
+  }
+  return [...ancestorsOf(command), command].map((each) => each.name()).join(" ");
+}
+
+function ancestorsOf({ parent }: Command): Command[] {
+  return parent ? [...ancestorsOf(parent), parent] : [];
+}
+
+function whatThereIs(word: string, known: readonly string[]): string {
+  const meant = didYouMean(word, known);
+  return meant === undefined ? `There are ${known.join(", ")}.` : `Did you mean kiln ${meant}?`;
+}
+
+/** Help in one form; and failures are said once, by main. */
+function makeAlike(command: Command): void {
+  command
+    .helpOption("-h, --help", "show this help")
+    .exitOverride()
+    .configureOutput({ outputError: () => undefined });
+  if (command.commands.length > 0) command.helpCommand("help [command]", "show the help of a command");
+  for (const nested of command.commands) makeAlike(nested);
 }

@@ -1,6 +1,8 @@
+import { KilnError } from "@kiln/diffusion";
 import { describe, expect, it } from "vitest";
 import { control, embedding, lora, seed, size } from "../src/arguments.ts";
-import { requestOf } from "../src/generate-options.ts";
+import { didYouMean } from "../src/did-you-mean.ts";
+import { inOptions, requestOf } from "../src/generate-options.ts";
 
 describe("arguments", () => {
   it.each([
@@ -33,6 +35,28 @@ describe("arguments", () => {
     "refuses what is none: %s",
     (read) => expect(read).toThrow(expect.objectContaining({ code: "invalid_request" })),
   );
+
+  it.each([
+    ["generat", "generate"],
+    ["sevre", "serve"],
+    ["inspekt", "inspect"],
+    ["paint", undefined],
+    ["", undefined],
+  ])("guesses that %j means %s", (word, meant) => {
+    expect(didYouMean(word, ["generate", "inspect", "serve", "models"])).toBe(meant);
+  });
+
+  it("tells failures in the words of the command line", () => {
+    const failure = new KilnError("invalid_request", "guidanceScale must be from 0 to 100, not 1000.", {
+      subject: "guidanceScale",
+    });
+    expect(inOptions(failure)).toMatchObject({
+      message: "--guidance must be from 0 to 100, not 1000.",
+      subject: "guidanceScale",
+    });
+    const other = new KilnError("numeric", "The picture holds NaN.");
+    expect(inOptions(other)).toBe(other);
+  });
 
   it("means A1111's prompts and noise where its sampler is named, unless others are", () => {
     const a1111 = requestOf("a fox", { sampler: "Euler a", metadata: true });

@@ -80,7 +80,7 @@ describe("kiln generate", () => {
     { wrong: ["--size", "huge"], says: /--size must be WIDTHxHEIGHT/ },
     { wrong: ["--mask", "mask.png"], says: /--mask needs --image/ },
     { wrong: ["--scheduler", "Euler", "--sampler", "Euler"], says: /leave one of them out/ },
-    { wrong: ["--scheduler", "Oiler"], says: /"Oiler" is not known\. \[invalid_request\]/ },
+    { wrong: ["--scheduler", "Oiler"], says: /There is no scheduler named "Oiler"; .*\[invalid_request\]/ },
     { wrong: ["--model", "nowhere.safetensors"], says: /nowhere\.safetensors.*\[file_not_found\]/ },
     { wrong: ["--image", "nowhere.png"], says: /nowhere\.png.*\[/ },
     { wrong: ["--lora", "nowhere.safetensors:0.5"], says: /nowhere\.safetensors.*\[file_not_found\]/ },

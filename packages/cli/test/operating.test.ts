@@ -60,6 +60,14 @@ test("keys are created, listed and revoked", async () => {
   expect(err).toMatch(/no key "key_none"/);
 });
 
+test("nothing is served where the model that was typed is not there", async () => {
+  await kiln("serve", "--model", "nowhere.safetensors");
+  expect([process.exitCode, err]).toEqual([
+    1,
+    expect.stringMatching(/no checkpoint "nowhere\.safetensors".*\[model_not_found\]\n$/),
+  ]);
+});
+
 test("checkpoints come into and out of the running service's memory, whose size it tells", async () => {
   await kiln("gpu");
   expect([process.exitCode, err]).toEqual([1, expect.stringMatching(/No service answers/)]);

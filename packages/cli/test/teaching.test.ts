@@ -26,8 +26,24 @@ describe("kiln", () => {
 
   it("does not know other commands, and says which is near", async () => {
     const { code, err } = await kiln(["generat", "a house"], folder);
-    expect(err).toMatch(/no command "generat"; there are generate.*\[invalid_request\]\n$/);
+    expect(err).toBe('kiln: There is no command "generat". Did you mean kiln generate? [invalid_request]\n');
     expect(code).toBe(1);
+    expect((await kiln(["paint"], folder)).err).toMatch(/There are generate, inspect, .*\[invalid_request\]\n$/);
+  });
+
+  it.each([
+    [
+      ["generate"],
+      /^kiln: Missing required argument 'prompt'\. kiln generate --help shows what there is\. \[invalid_request\]\n$/,
+    ],
+    [["models", "lst"], /Did you mean list\? \[invalid_request\]\n$/],
+    [["models", "pull", "a/b", "--quite"], /Did you mean --quiet\? \[invalid_request\]\n$/],
+    [["keys", "create"], /kiln keys create --help shows what there is/],
+    [["accel", "install", "tensorrt"], /install openvino or cuda/],
+  ])("says in one sentence what is wrong with %j, and where to look", async (words, says) => {
+    const { code, out, err } = await kiln(words, folder);
+    expect(err).toMatch(says);
+    expect([code, out]).toEqual([1, ""]);
   });
 
   it("shows a group's commands where none is named, and nothing besides", async () => {

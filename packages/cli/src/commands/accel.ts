@@ -1,5 +1,6 @@
-import { installCuda, installOpenVino, KilnError } from "@kiln/diffusion";
+import { installCuda, installOpenVino } from "@kiln/diffusion";
 import { Command } from "commander";
+import { invalid } from "../arguments.ts";
 
 interface InstallOptions {
   readonly wheel?: readonly string[];
@@ -37,8 +38,8 @@ async function installed(what: string, { wheel: wheels, path: paths }: InstallOp
     process.stderr.write(`${news} ...\n`);
   };
   if (what === "cuda") return await installCuda({ wheels, paths, onProgress });
-  if (what !== "openvino" || paths !== undefined || (wheels?.length ?? 0) > 1) {
-    throw new KilnError("invalid_request", "There are openvino, with one --wheel at most, and cuda, with any and --path.");
-  }
+  if (what !== "openvino") throw invalid("what", `There is no library "${what}": install openvino or cuda.`);
+  if (paths !== undefined) throw invalid("--path", "--path is for cuda: OpenVINO's libraries come from its wheel alone.");
+  if ((wheels?.length ?? 0) > 1) throw invalid("--wheel", "OpenVINO's libraries come from one wheel: name it alone.");
   return await installOpenVino({ wheel: wheels?.[0], onProgress });
 }

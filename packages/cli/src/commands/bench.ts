@@ -20,8 +20,8 @@ export function benchCommand(): Command {
     .option("-m, --model <name>", "a name of kiln models list; default: what the service draws with")
     .option("--size <WxH>", "in pixels; default: the model's", size)
     .option("-s, --steps <n>", "default: the model's", whole("--steps"))
-    .option("-c, --count <n>", `pictures that are measured; one more warms up (default ${COUNT})`, whole("--count"), COUNT)
-    .option("--together <n>", `pictures that are drawn side by side (default ${TOGETHER})`, whole("--together"), TOGETHER)
+    .option("-c, --count <n>", "pictures that are measured; one more warms up", whole("--count"), COUNT)
+    .option("--together <n>", "pictures that are drawn side by side", whole("--together"), TOGETHER)
     .option("--hourly-rate <price>", "what the machine costs an hour, in any currency", number("--hourly-rate"))
     .option("--json", "as one JSON object")
     .addHelpText(

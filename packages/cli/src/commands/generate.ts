@@ -3,7 +3,7 @@ import { chooseBackend, DEVICES, type GeneratedPicture, KilnError, Pipeline, PRE
 import { Command, Option } from "commander";
 import { control, embedding, lora, number, repeated, seed, size, whole } from "../arguments.ts";
 import { demoCheckpoint, wordsUnknownToDemo } from "../demo-checkpoint.ts";
-import { type GenerateOptions, requestOf } from "../generate-options.ts";
+import { type GenerateOptions, inOptions, requestOf } from "../generate-options.ts";
 import { FORMATS, type Output, prepareOutput, writePicture } from "../output-files.ts";
 import { ProgressView } from "../progress-view.ts";
 
@@ -103,8 +103,8 @@ function addPictureOptions(command: Command): void {
     .option("--strength <part>", "how far it is drawn anew, 0 to 1 (default 0.75; 1 with --mask)", number("--strength"))
     .option("--mask <file>", "inpainting: white is drawn anew, black stays")
     .option(
-      "--control <model:picture[:scale[:start-end]]>",
-      "a ControlNet and the picture that it follows; may be repeated",
+      "--control <value>",
+      "MODEL:PICTURE[:SCALE[:START-END]], a ControlNet and the picture that it follows; may be repeated",
       repeated(control),
     );
 }
@@ -157,6 +157,8 @@ async function generate(prompt: string, options: GenerateOptions): Promise<void>
       );
       for (const path of paths) process.stdout.write(`${shown(path)}\n`);
     }
+  } catch (error) {
+    throw inOptions(error);
   } finally {
     cancel.release();
     view.end();

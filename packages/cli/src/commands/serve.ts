@@ -36,11 +36,23 @@ async function serve(options: ServeOptions): Promise<void> {
   const { closeOnSignals, loadSettings, startServer } = await import("@kiln/server/serve");
   const settings = loadSettings(environmentOf(options));
   const server = await startServer(settings);
+  await checkModel(server, options.model);
   process.stderr.write(greeting(server, settings));
   await closeOnSignals(server);
   process.stderr.write("Kiln has stopped.\n");
   // A part that was left behind, as it waits for a server that is away, keeps no process.
   process.exit(0);
+}
+
+/** A model that was typed is meant: without it nothing is served, where the environment's would give way to another. */
+async function checkModel(server: RunningServer, model: string | undefined): Promise<void> {
+  if (model === undefined) return;
+  try {
+    server.context.catalogue.require(model, "checkpoint", "--model");
+  } catch (error) {
+    await server.close();
+    throw error;
+  }
 }
 
 /** Options go over the environment: they are what was typed last. */

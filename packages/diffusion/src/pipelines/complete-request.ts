@@ -42,6 +42,8 @@ const MAX_LORAS = 32;
 /** An adapter's weight beyond is a slip of the keyboard. */
 const MAX_ADAPTER_WEIGHT = 100;
 const DEFAULT_STRENGTH = 0.75;
+/** AUTOMATIC1111's own random seeds end here, and so does what there is to tell them apart. */
+const MAX_SEED_DELTA = 2 ** 32;
 
 /**
  * Checks a request, and fills in what it leaves out from the checkpoint's recipe.
@@ -107,6 +109,7 @@ function checkRest(request: CompleteRequest): void {
     side("seedResizeFrom.width", request.seedResizeFrom.width);
     side("seedResizeFrom.height", request.seedResizeFrom.height);
   }
+  if (request.noiseSeedDelta !== undefined) whole("noiseSeedDelta", request.noiseSeedDelta, -MAX_SEED_DELTA, MAX_SEED_DELTA);
   if (clipSkip !== undefined) whole("clipSkip", clipSkip, 0, 32);
   if (eta !== undefined) within("eta", eta, 0, 1);
   if (controls.length > MAX_CONTROLS) throw invalid("controls", `controls may be ${MAX_CONTROLS} at most.`);

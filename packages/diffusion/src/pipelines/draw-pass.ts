@@ -15,7 +15,7 @@ import type { DiffusionModel } from "./diffusion-model.ts";
 import { firstNoise } from "./first-noise.ts";
 import { type LoadedPictures, toGiven, toPixels } from "./given-pictures.ts";
 import { guidanceEmbedding, rowConditioning, timeIds } from "./micro-conditioning.ts";
-import type { PictureSeed } from "./picture-seeds.ts";
+import { laterSeed, type PictureSeed } from "./picture-seeds.ts";
 import type { RunPlan } from "./run-plan.ts";
 import { type Draws, type Given, startFromNoise, startFromPicture, startInpainting, withoutMask } from "./starting-latents.ts";
 
@@ -75,12 +75,13 @@ export async function prepareSlot(pass: Pass, seed: PictureSeed): Promise<Slot> 
   const { autoencoder, request, plan, extras } = pass;
   const size = { height: request.height / PIXELS_PER_LATENT, width: request.width / PIXELS_PER_LATENT };
   const count = autoencoder.config.latentChannels * size.height * size.width;
-  const random = createRandom(request.noise ?? "torch-cpu", seed.seed);
+  const first = createRandom(request.noise ?? "torch-cpu", seed.seed);
+  const later = request.noiseSeedDelta ? createRandom(request.noise ?? "torch-cpu", laterSeed(seed, request)) : first;
 
   pass.model.predictor.prepare(extras.unetAdapters);
   const { positive, negative } = await conditioning(pass);
   const given = toGiven(pass.pictures, request.width, request.height, request.inpaint !== undefined);
-  const start = await startingLatents(pass, given, drawsOf(pass, random, seed));
+  const start = await startingLatents(pass, given, drawsOf(pass, { first, later }, seed));
   return new Slot(
     {
       ...size,
@@ -93,7 +94,7 @@ export async function prepareSlot(pass: Pass, seed: PictureSeed): Promise<Slot> 
       adapters: extras.unetAdapters,
       controls: await controlsOf(pass),
       inpainting: start.inpainting ?? (await withoutMask(pass)),
-      noise: noiseStream(plan, random, seed.seed, count),
+      noise: noiseStream(plan, later, seed.seed, count),
     },
     { latents: start.latents, scheduler: plan.scheduler.begin(plan.begin) },
   );
@@ -144,16 +145,29 @@ async function startingLatents(pass: Pass, { image, mask }: Given, draws: Draws)
   return mask ? startInpainting(pass, { image, mask }, draws) : startFromPicture(pass, image, draws);
 }
 
-/** The picture's stream; the noise that it grows from is no more than its first draw where the request asks for nothing else. */
-function drawsOf({ autoencoder, request }: Pass, random: RandomSource, seed: PictureSeed): Draws {
+/**
+ * The picture's stream; the noise that it grows from is no more than its first draw where the request asks for nothing else. What follows
+ * that noise comes from `later`.
+ */
+function drawsOf(
+  { autoencoder, request }: Pass,
+  { first, later }: { first: RandomSource; later: RandomSource },
+  seed: PictureSeed,
+): Draws {
   const { noise: kind = "torch-cpu", seedResizeFrom: from } = request;
   const inLatents = ({ height, width }: { height: number; width: number }) => ({
     height: height / PIXELS_PER_LATENT,
     width: width / PIXELS_PER_LATENT,
   });
   const shape = { channels: autoencoder.config.latentChannels, ...inLatents(request) };
+  let random = first;
   const next = () => Float32Array.from(random.normal(shape.channels * shape.height * shape.width));
-  return { next, noise: () => firstNoise(next(), seed, { kind, shape, resizeFrom: from && inLatents(from) }) };
+  const noise = () => {
+    const drawn = next();
+    random = later;
+    return firstNoise(drawn, seed, { kind, shape, resizeFrom: from && inLatents(from) });
+  };
+  return { next, noise };
 }
 
 async function controlsOf({ model, request, pictures }: Pass): Promise<SlotControl[]> {

@@ -2,10 +2,17 @@ import { randomUUID } from "node:crypto";
 import { rename, rm, writeFile } from "node:fs/promises";
 import { extname } from "node:path";
 import { KilnError } from "../errors.ts";
-import { encodeJpeg, encodeWebp } from "../pictures/encode.ts";
+import type { PictureFormat } from "../pictures/decode.ts";
 import type { Picture } from "../pictures/picture.ts";
-import { encodePngWithMetadata, type PictureMetadata } from "../pictures/picture-metadata.ts";
+import { encodePicture, type PictureMetadata } from "../pictures/picture-metadata.ts";
 import type { LatentSource } from "./request.ts";
+
+/** How a picture becomes a file: with its parameters (the default) or without, and of which quality. */
+export interface EncodeOptions {
+  readonly metadata?: boolean;
+  /** Of JPEG and WebP, 1 to 100. */
+  readonly quality?: number;
+}
 
 /** A finished picture, with everything that made it. */
 export class GeneratedPicture {
@@ -31,25 +38,21 @@ export class GeneratedPicture {
     this.height = parts.picture.height;
   }
 
-  /** The picture as the bytes of a file; PNG carries its parameters unless `metadata` is false. */
-  async encode(
-    format: "png" | "jpeg" | "webp",
-    { metadata = true, quality }: { metadata?: boolean; quality?: number } = {},
-  ): Promise<Uint8Array> {
-    if (format === "jpeg") return encodeJpeg(this.picture, quality);
-    if (format === "webp") return encodeWebp(this.picture, quality);
-    return encodePngWithMetadata(this.picture, metadata ? this.metadata : {});
+  /** The picture as the bytes of a file. */
+  async encode(format: PictureFormat, { metadata = true, quality }: EncodeOptions = {}): Promise<Uint8Array> {
+    const encoding = format === "png" ? { format } : { format, quality };
+    return encodePicture(this.picture, encoding, metadata ? this.metadata : {});
   }
 
   /**
    * Writes the picture to a file, as PNG, JPEG or WebP by the file's name. The file appears when it is whole, or not at all.
    * @throws KilnError invalid_request for another ending; file_not_found where the folder cannot be written to.
    */
-  async save(path: string): Promise<void> {
+  async save(path: string, options: EncodeOptions = {}): Promise<void> {
     const format = FORMATS[extname(path).toLowerCase()];
     if (!format)
       throw new KilnError("invalid_request", `${path} must end in ${Object.keys(FORMATS).join(", ")}.`, { subject: path });
-    const bytes = await this.encode(format);
+    const bytes = await this.encode(format, options);
     const partial = `${path}.${randomUUID()}.partial`;
     try {
       await writeFile(partial, bytes);
@@ -64,7 +67,7 @@ export class GeneratedPicture {
   }
 }
 
-const FORMATS: Readonly<Record<string, "png" | "jpeg" | "webp">> = {
+const FORMATS: Readonly<Record<string, PictureFormat>> = {
   ".png": "png",
   ".jpg": "jpeg",
   ".jpeg": "jpeg",

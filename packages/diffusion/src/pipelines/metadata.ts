@@ -50,6 +50,7 @@ function infotextSettings(
     extra: [
       ["Variation seed", variation?.seed.toString()],
       ["Variation seed strength", variation?.strength],
+      ["ENSD", request.noiseSeedDelta || undefined],
       ["Seed resize from", seedResizeFrom && `${seedResizeFrom.width}x${seedResizeFrom.height}`],
       ...loras.map(({ file, weight = 1 }, i) => [`LoRA ${i + 1}`, `${basename(file, ".safetensors")}: ${weight}`] as const),
     ],

@@ -30,8 +30,13 @@ function checkSeed(name: string, seed: number | bigint | undefined): bigint {
   return checked;
 }
 
-function follow(seed: bigint, index: number): bigint {
-  return BigInt.asUintN(64, seed + BigInt(index));
+/** The seed of the draws after the first. */
+export function laterSeed({ seed }: PictureSeed, { noiseSeedDelta = 0 }: GenerateRequest): bigint {
+  return follow(seed, noiseSeedDelta);
+}
+
+function follow(seed: bigint, distance: number): bigint {
+  return BigInt.asUintN(64, seed + BigInt(distance));
 }
 
 function invalid(subject: string, message: string): KilnError {

@@ -47,6 +47,11 @@ export interface GenerateRequest {
   readonly variation?: { readonly seed?: number | bigint; readonly strength: number };
   /** The size in pixels at which the seed was found: its noise lies in the middle of this picture's. */
   readonly seedResizeFrom?: { readonly width: number; readonly height: number };
+  /**
+   * Added to the seed for all noise after that which the picture grows from: AUTOMATIC1111's "eta noise seed delta". Brownian paths keep the
+   * seed, as there. Default 0.
+   */
+  readonly noiseSeedDelta?: number;
   /** `torch-cpu` (default) draws the noise of diffusers, `philox` that of A1111's "NV". */
   readonly noise?: RandomKind;
 
