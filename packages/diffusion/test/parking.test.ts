@@ -32,6 +32,7 @@ describe.skipIf(!TINY_XL)("slots", () => {
     ["one with a Brownian path", { scheduler: "DPM++ SDE" }],
     ["one with two evaluations a step, parked between them", { scheduler: "Heun" }],
     ["AUTOMATIC1111's ancestral sampler", { scheduler: { a1111: { sampler: "Euler a", schedule: "Karras" } }, noise: "philox" }],
+    ["one whose noise has a seed of its own", { scheduler: "Euler a", noiseSeedDelta: 31337 }],
     ["inpainting", { image: gradient(64, 64), mask: { width: 64, height: 64, data: halfWhite(64, 64) }, scheduler: "Euler a" }],
   ])("go on from a written state to the same picture, bit for bit, in another pipeline: %s", async (_name, change) => {
     const request = { ...SMALL, steps: 5, ...change };

@@ -28,6 +28,7 @@ export function generateRequestOf(job: EngineJob): GenerateRequest {
     count: request.n,
     variation: variation && { seed: BigInt(variation.seed), strength: variation.strength },
     seedResizeFrom: request.seed_resize_from,
+    noiseSeedDelta: request.noise_seed_delta,
     noise: request.noise,
     image: pictures.image,
     strength: request.strength,

@@ -15,6 +15,7 @@ export function infotextOf(request: CompleteRequest, index = 0): string {
     ["VAE", request.vae],
     ["Variation seed", variationSeed],
     ["Variation seed strength", variationSeed === undefined ? undefined : request.variation?.strength],
+    ["ENSD", request.noise_seed_delta || undefined],
     ["Seed resize from", request.seed_resize_from && `${request.seed_resize_from.width}x${request.seed_resize_from.height}`],
     // Where 1 is the whole encoder.
     ["Clip skip", request.clip_skip > 0 ? request.clip_skip + 1 : undefined],

@@ -5,6 +5,8 @@ export const MAX_PROMPT_CHARACTERS = 10_000;
 /** SDXL is trained near 1024²; above 2048 on a side the pictures repeat themselves and memory grows with the square. */
 export const MAX_SIDE = 2048;
 export const MIN_SIDE = 64;
+/** How far the sampler's noise may be from the seed: A1111's own random seeds end there. */
+export const MAX_SEED_DELTA = 2 ** 32;
 /** A second pass enlarges; 4096² is what memory for one picture's decoding is planned for, and the most that is read back. */
 export const MAX_HIRES_SIDE = 4096;
 /** The VAE halves the sides three times. */

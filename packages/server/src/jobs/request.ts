@@ -153,6 +153,8 @@ export const generationRequestSchema = z
     variation: variation.optional(),
     /** The size at which the seed was found: its noise lies in the middle of this picture's. */
     seed_resize_from: z.object({ width: side, height: side }).optional(),
+    /** Added to the seed for all noise after that which the picture grows from: A1111's eta noise seed delta. */
+    noise_seed_delta: z.int().min(-limits.MAX_SEED_DELTA).max(limits.MAX_SEED_DELTA).optional(),
     noise: z.enum(["torch-cpu", "philox"]).default("torch-cpu"),
     n: z.int().min(1).max(limits.MAX_PICTURES).default(1),
     clip_skip: z.int().min(0).max(12).default(0),

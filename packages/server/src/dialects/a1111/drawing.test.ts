@@ -181,12 +181,14 @@ test("settings of one request hold for it alone", async () => {
       CLIP_stop_at_last_layers: 3,
       sdxl_clip_l_skip: true,
       randn_source: "CPU",
+      eta_noise_seed_delta: 31337,
       an_unknown: 1,
     },
   });
   expect((await sizeOf(images[0])).format).toBe("jpeg");
   expect(info.clip_skip).toBe(3);
-  expect(await lastRequest()).toMatchObject({ clip_skip: 2, noise: "torch-cpu" });
+  expect(info.infotexts[0]).toContain(", ENSD: 31337, ");
+  expect(await lastRequest()).toMatchObject({ clip_skip: 2, noise: "torch-cpu", noise_seed_delta: 31337 });
   expect(await get(`${API}/options`)).toMatchObject({ samples_format: "png", CLIP_stop_at_last_layers: 1, randn_source: "GPU" });
   const unknown = await post(`${API}/txt2img`, { prompt: "x", override_settings: { sd_model_checkpoint: "v1-5" } });
   expect(unknown).toMatchObject({ status: 422, json: { detail: [{ loc: ["body", "override_settings"] }] } });

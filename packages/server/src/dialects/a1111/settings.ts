@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { ServerContext } from "../../http/dialect.ts";
+import { MAX_SEED_DELTA } from "../../jobs/limits.ts";
 import type { ModelInfo } from "../../models/model.ts";
 import { wholeNumber } from "../field-errors.ts";
 import { looseFlag } from "../loose.ts";
@@ -15,6 +16,7 @@ export const settingsSchema = z.looseObject({
   CLIP_stop_at_last_layers: wholeNumber((schema) => schema.min(1).max(12)).nullish(),
   sdxl_clip_l_skip: looseFlag.nullish(),
   randn_source: z.enum(["GPU", "CPU", "NV"]).nullish(),
+  eta_noise_seed_delta: wholeNumber((schema) => schema.min(-MAX_SEED_DELTA).max(MAX_SEED_DELTA)).nullish(),
   samples_format: z.enum(["png", "jpg", "jpeg", "webp"]).nullish(),
   jpeg_quality: wholeNumber((schema) => schema.min(1).max(100)).nullish(),
 });

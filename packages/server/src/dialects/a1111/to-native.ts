@@ -110,6 +110,7 @@ async function draftOf(
     clip_skip: clipSkipOf(settings, model),
     // "GPU" is NVIDIA's generator, which "NV" computes on any machine.
     noise: settings.randn_source === "CPU" ? "torch-cpu" : "philox",
+    ...(settings.eta_noise_seed_delta ? { noise_seed_delta: settings.eta_noise_seed_delta } : {}),
     ...(chosen.vae ? { vae: chosen.vae.id } : {}),
     ...(read.loras.length > 0 ? { loras: read.loras } : {}),
     ...(controls.length > 0 ? { controls } : {}),
