@@ -3,7 +3,7 @@ import sharp from "sharp";
 import { describe, expect, it } from "vitest";
 import { testPicture } from "../testing/test-picture.ts";
 import { encodePng } from "./encode.ts";
-import { addPngTexts, MAX_BROKEN_PNG_TEXTS, MAX_PNG_TEXT_BYTES, readPngTexts } from "./png-text.ts";
+import { addPngTexts, countCompressedPngTexts, MAX_BROKEN_PNG_TEXTS, MAX_PNG_TEXT_BYTES, readPngTexts } from "./png-text.ts";
 
 const picture = testPicture(20, 10);
 
@@ -65,6 +65,12 @@ describe("PNG texts", () => {
     const half = deflateSync(Buffer.alloc(MAX_PNG_TEXT_BYTES / 2));
     const twice = [1, 2].map(() => chunk("zTXt", Buffer.concat([Buffer.from("half\0\0"), half])));
     expect([...readPngTexts(await pngWith(...twice, good)).keys()]).toEqual(["half"]);
+  });
+
+  it("are counted where they may be compressed", async () => {
+    const texts = [chunk("zTXt", Buffer.from("a\0\0x")), chunk("iTXt", Buffer.from("b\0")), chunk("tEXt", Buffer.from("c\0d"))];
+    expect(countCompressedPngTexts(await pngWith(...texts))).toBe(2);
+    expect(countCompressedPngTexts(Buffer.from("hello"))).toBe(0);
   });
 
   it("survive any cut", async () => {

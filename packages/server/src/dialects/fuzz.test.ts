@@ -207,6 +207,7 @@ describe.each(served)("%s", (_name, route) => {
       ["application/xml", "<prompt>x</prompt>"],
       ["application/x-www-form-urlencoded", "prompt=x"],
       ["multipart/form-data", "no boundary"],
+      [`multipart/form-data; boundary=${"b".repeat(1000)}`, "a boundary longer than the parser takes"],
       ["multipart/form-data; boundary=b", '--b\r\ncontent-disposition: form-data; name="pose"; filename="x.png"\r\n\r\ncut'],
       ["image/png", "no picture"],
     ];

@@ -6,6 +6,7 @@ import { ownHost } from "../auth/own-host.ts";
 import { isLoopback, type Listener } from "../settings/listen.ts";
 import type { Settings } from "../settings/schema.ts";
 import { PAGE_HEADERS, readPage, readPageFile, wantsPage } from "./page-files.ts";
+import { closeStalledReaders } from "./stalled-readers.ts";
 
 /** Time for a whole request to arrive: 64 MB over a slow line, but not for ever. */
 const REQUEST_MILLISECONDS = 300_000;
@@ -71,6 +72,7 @@ export class FrontDoor {
 
   async #listen(host: string, port: number): Promise<void> {
     const server = createServer({ requestTimeout: REQUEST_MILLISECONDS, keepAliveTimeout: KEEP_ALIVE_MILLISECONDS });
+    closeStalledReaders(server);
     server.on("request", (request, response) => this.#receive(request, response));
     server.on("upgrade", (request, socket, head) => this.#upgrade(request, socket, head));
     server.on("clientError", (error, socket) => {

@@ -63,8 +63,9 @@ function classify(error: unknown): ServiceError {
   return new ServiceError("internal", "Something went wrong inside; the log has it under this request id.", { cause: error });
 }
 
-/** What the multipart parser says of a body that is cut off or garbled; it gives no status and no code. */
-const BROKEN_FORM = /unexpected end of (?:multipart data|form)|Boundary not found|Malformed part header|Missing Content-Type/i;
+/** What the multipart parser says of a body that is cut off or garbled, or of a boundary ("needle") too long; it gives no status and no code. */
+const BROKEN_FORM =
+  /unexpected end of (?:multipart data|form)|Boundary not found|The needle cannot|Malformed part header|Missing Content-Type/i;
 
 /** Errors of a server that restarts or cannot be reached: sockets, and PostgreSQL's class 57P. */
 const AWAY = new Set([

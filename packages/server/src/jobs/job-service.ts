@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Caller } from "../auth/caller.ts";
 import type { PictureLinks } from "../auth/picture-links.ts";
 import { QuotaTurns } from "../auth/quota.ts";
@@ -133,7 +134,11 @@ export class JobService {
       if (earlier) return earlier;
     }
     const requests = inputs.map((input) => parseOrRefuse(generationRequestSchema, applyPreset(input, this.#parts.presets)));
-    for (const request of requests) this.#parts.checkContent(request, caller);
+    for (const request of requests) {
+      this.#parts.checkContent(request, caller);
+      // The longest prompts take a tenth of a second: between those of a batch everybody else has a turn.
+      if (requests.length > 1) await nextTurn();
+    }
     const complete = requests.map((request) => completeRequest(request, this.#parts.catalogue, this.#parts.operator));
     try {
       return await this.#record(complete, caller, options, fingerprint);

@@ -113,6 +113,7 @@ test.each([
   "https://example.org/org/name",
   "https://civitai.com/images/3",
   "https://",
+  "https://huggingface.co/org/%zz",
   "x".repeat(2000),
 ])("%s is no source", (text) => {
   expect(() => parseSource(text)).toThrow(PullError);

@@ -71,7 +71,7 @@ function fromAddress(text: string): PullSource {
     throw invalid(text);
   }
   if (!/(^|\.)(huggingface\.co|hf\.co)$/.test(hostname)) throw invalid(text);
-  const [organisation = "", name = "", view, revision, ...file] = parts.map(decodeURIComponent);
+  const [organisation = "", name = "", view, revision, ...file] = parts.map((part) => decoded(part, text));
   const repository = `${organisation}/${name}`;
   if (view === undefined) return hubSource(text, repository, "main", undefined);
   if (!["tree", "blob", "resolve"].includes(view) || revision === undefined) throw invalid(text);
@@ -83,6 +83,14 @@ function readAddress(text: string): URL {
     return new URL(text);
   } catch {
     throw invalid(text);
+  }
+}
+
+function decoded(part: string, address: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    throw invalid(address);
   }
 }
 
