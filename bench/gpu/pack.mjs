@@ -56,12 +56,13 @@ const { values: options, positionals } = parseArgs({
     wheels: { type: "string" },
     "python-version": { type: "string", default: "3.12" },
     level: { type: "string", default: "6" },
+    help: { type: "boolean", default: false },
   },
 });
 const [out] = positionals;
-if (!out) {
+if (!out || options.help) {
   console.error("usage: node bench/gpu/pack.mjs OUT [options]   (see the top of the file)");
-  process.exit(2);
+  process.exit(options.help ? 0 : 2);
 }
 const folder = resolve(out);
 const downloads = join(folder, "downloads");

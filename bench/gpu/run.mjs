@@ -7,7 +7,8 @@
  *        [--checkpoint FOLDER] [--reference FOLDER] [--python python3] [--size 1024] [--steps 20,30] [--batches 1,2,4,8,16]
  *        [--repeats 5] [--clients 8] [--minutes 9] [--kiln-options '{"cudaGraphs":false}'] [--tiny]
  *
- * --minutes stops before a part that would not end within so many minutes of the start. --tiny is for machines without a GPU: the
+ * --minutes stops before a part that would not end within so many minutes of the start, and cuts one that has not ended half a minute
+ * later: its lines stay, and it is begun again by the next call. --tiny is for machines without a GPU: the
  * reference's tiny checkpoint, small pictures, few steps. run.sh calls this with what unpack.sh unpacked.
  */
 import { appendFileSync, existsSync, mkdirSync, readFileSync, statfsSync, writeFileSync } from "node:fs";
@@ -19,6 +20,9 @@ import { DeviceWatch } from "./device-watch.mjs";
 import { PARTS } from "./parts.mjs";
 import { reportOf } from "./report.mjs";
 import { Worker } from "./worker.mjs";
+
+/** How long a part may go on after the last minute: results and tables have to be brought back within the rest of a call. */
+const GRACE_SECONDS = 30;
 
 /** SDXL base in float16 takes 6.9 GB, and a ControlNet beside it 2.5 GB. */
 const CHECKPOINT_BYTES = 11e9;
@@ -44,11 +48,12 @@ const { values: given } = parseArgs({
     minutes: { ...text, default: "600" },
     "kiln-options": { ...text, default: "{}" },
     tiny: { type: "boolean", default: false },
+    help: { type: "boolean", default: false },
   },
 });
-if (!given.out) {
+if (!given.out || given.help) {
   console.error("usage: run.mjs --out FOLDER [options]   (see the top of the file)");
-  process.exit(2);
+  process.exit(given.help ? 0 : 2);
 }
 const settings = settingsOf(given);
 mkdirSync(settings.out, { recursive: true });
@@ -59,6 +64,9 @@ const deadline = Date.now() + 60_000 * Number(given.minutes);
 const named = given.only?.split(",");
 const watch = new DeviceWatch();
 watch.start();
+
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, () => end(1, `Ended by ${signal}.`));
+setTimeout(() => end(1, "The time is over: what runs is cut."), deadline - Date.now() + 1000 * GRACE_SECONDS).unref();
 
 let failed = 0;
 for (const name of named ?? Object.keys(PARTS)) {
@@ -72,10 +80,17 @@ for (const name of named ?? Object.keys(PARTS)) {
   }
   failed += await runPart(name, part);
 }
-watch.stop();
-writeFileSync(join(settings.out, "report.md"), reportOf(readLines()));
-console.log(`Results: ${results}; tables: ${join(settings.out, "report.md")}`);
-process.exit(failed > 0 ? 1 : 0);
+end(failed > 0 ? 1 : 0);
+
+/** Leaves nothing that runs, and the tables of what has been measured. */
+function end(code, reason) {
+  Worker.killAll();
+  watch.stop();
+  writeFileSync(join(settings.out, "report.md"), reportOf(readLines()));
+  if (reason !== undefined) console.log(reason);
+  console.log(`Results: ${results}; tables: ${join(settings.out, "report.md")}`);
+  process.exit(code);
+}
 
 /** One part from begin to end. @returns 1 where it failed */
 async function runPart(name, part) {

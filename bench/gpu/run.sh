@@ -15,8 +15,8 @@ python="${PYTHON:-$(command -v python3 || true)}"
 
 # Wheels of which this Python lacks the module, and those alone: what is installed here stays as it is.
 if [ -n "$python" ] && [ -d "$root/python" ] && [ ! -d "$root/site" ]; then
-  mkdir "$root/site"
-  "$python" - "$root/python" "$root/site" <<'PYTHON'
+  mkdir -p "$root/site.partial"
+  "$python" - "$root/python" "$root/site.partial" <<'PYTHON'
 import importlib.util, pathlib, sys, zipfile
 wheels, site = map(pathlib.Path, sys.argv[1:])
 for wheel in sorted(wheels.glob("*.whl")):
@@ -24,6 +24,7 @@ for wheel in sorted(wheels.glob("*.whl")):
         zipfile.ZipFile(wheel).extractall(site)
         print("Using", wheel.name)
 PYTHON
+  mv "$root/site.partial" "$root/site"
 fi
 if [ -d "$root/site" ]; then export PYTHONPATH="$root/site${PYTHONPATH:+:$PYTHONPATH}"; fi
 

@@ -1,5 +1,6 @@
-import { spawnSync } from "node:child_process";
-import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -29,6 +30,15 @@ function lines() {
     .map((line) => JSON.parse(line));
 }
 
+function isRunning(pid) {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 describe.skipIf(!built)("a run", () => {
   it("measures Kiln where another engine cannot start, and says in the report which", () => {
     expect(run("--only", "single", "--engines", "kiln,eager").status).toBe(0);
@@ -47,6 +57,24 @@ describe.skipIf(!built)("a run", () => {
     const report = readFileSync(join(out, "report.md"), "utf8");
     expect(report).not.toContain("could not start");
     expect(report).toContain("Python: none");
+  });
+
+  it("leaves nothing behind that runs where it is ended", async () => {
+    const engine = join(out, "engine.sh");
+    const note = join(out, "engine.pid");
+    // The process's number is written elsewhere first: a file that is there is whole.
+    writeFileSync(engine, `#!/bin/sh\necho $$ >'${note}.partial' && mv '${note}.partial' '${note}'\nexec sleep 3600\n`, {
+      mode: 0o755,
+    });
+    const args = ["--out", out, "--tiny", "--device", "onnx", "--only", "single", "--engines", "eager", "--python", engine];
+    const child = spawn(process.execPath, [RUN, ...args], { stdio: "ignore" });
+    const ended = once(child, "exit");
+    await expect.poll(() => existsSync(note), { timeout: 60_000 }).toBe(true);
+    child.kill("SIGTERM");
+    expect(await ended).toEqual([1, null]);
+    const pid = Number(readFileSync(note, "utf8"));
+    expect(pid).toBeGreaterThan(0);
+    await expect.poll(() => isRunning(pid), { timeout: 60_000 }).toBe(false);
   });
 
   it("refuses a part that there is not, by name", () => {

@@ -3,12 +3,16 @@
 python worker-diffusers.py MODE     eager, compile (torch.compile, its default mode) or autotune (max-autotune, fused QKV projections)
 """
 
+import ctypes
 import json
 import os
 import resource
+import signal
 import sys
 import time
 
+# Whoever is killed and cannot end this process must not leave it on the GPU: prctl's PR_SET_PDEATHSIG.
+ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 mode = sys.argv[1]
 answers = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)  # what libraries print must not come between answers

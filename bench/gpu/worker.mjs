@@ -4,6 +4,7 @@ import { createWriteStream } from "node:fs";
 import { createInterface } from "node:readline";
 
 export class Worker {
+  static #running = new Set();
   #child;
   #waiting;
   #ended;
@@ -19,6 +20,13 @@ export class Worker {
       this.#child.once("close", (code, signal) => resolve(`ended with ${signal ?? code}`));
     });
     this.#ended.then((how) => this.#waiting?.reject(new Error(`the process ${how}`)));
+    Worker.#running.add(this);
+    this.#ended.then(() => Worker.#running.delete(this));
+  }
+
+  /** Ends all that run: they are in groups of their own, and would go on computing beside whatever comes next. */
+  static killAll() {
+    for (const worker of Worker.#running) worker.kill();
   }
 
   /**
