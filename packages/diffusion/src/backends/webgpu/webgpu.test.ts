@@ -57,6 +57,7 @@ describe.runIf(usable)("WebGPU", () => {
     const { backend: chosen, why: reason } = chooseBackend({ device: "webgpu" });
     expect(chosen).toMatchObject({ precision: "float32", device: "webgpu" });
     expect(chosen.name).toContain(adapter?.name ?? "WebGPU");
+    expect(chosen.card?.name).toBe(adapter?.name);
     expect(reason).toContain(why);
     expect(() => chooseBackend({ device: "webgpu", precision: "bfloat16" })).toThrow("float32 or float16");
   });
