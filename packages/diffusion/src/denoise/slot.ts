@@ -35,8 +35,10 @@ export interface Guidance {
   readonly rescale: number;
 }
 
-/** A ControlNet's part in a picture. In guess mode it guides the positive half alone. */
+/** A ControlNet's part in a picture. */
 export interface SlotControl extends RowControl {
+  /** It acts on the positive half of guidance alone. */
+  readonly positiveOnly?: boolean;
   /** The part of the run in which it acts, as fractions. */
   readonly start: number;
   readonly end: number;
@@ -84,7 +86,7 @@ export class Slot {
     return this.definition.negative ? 2 : 1;
   }
 
-  /** A copy of the state: go on later from it with `new Slot(definition, state)`. */
+  /** A copy of the state: `resumeSlot` goes on from it later, with the noise that comes next. */
   save(): SlotState {
     const { index, history, numbers } = this.scheduler;
     return {

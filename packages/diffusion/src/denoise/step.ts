@@ -42,7 +42,7 @@ function rowsOf(slot: Slot): Row[] {
   const shared = { sample, timestep, adapters };
   const whole = { ...shared, conditioning: positive, controls };
   if (!negative) return [whole];
-  return [{ ...shared, conditioning: negative, controls: controls.filter(({ guess }) => guess !== true) }, whole];
+  return [{ ...shared, conditioning: negative, controls: controls.filter(({ positiveOnly }) => positiveOnly !== true) }, whole];
 }
 
 /** Whether the coming evaluation lies wholly inside a control's part of the run; a run that ends early counts as the whole would. */

@@ -67,8 +67,17 @@ describe.skipIf(DEPTH === undefined)("a ControlNet", () => {
     const network = await open();
     const control: RowControl = { network, condition: picture(1), scale: 2 };
     expect(new Set(network.factors(control))).toEqual(new Set([2]));
-    const guessed = network.factors({ ...control, guess: true });
+    const guessed = network.factors({ ...control, falloff: "guess" });
     expect([guessed[0], guessed.at(-1)]).toEqual([0.2, 2]);
     for (const [i, factor] of guessed.entries()) if (i > 0) expect(factor).toBeGreaterThan(guessed[i - 1] ?? 0);
+  });
+
+  // The numbers are those of the ControlNet extension of AUTOMATIC1111 with a weight of 2.
+  it("weakens outer residuals softly in the other control modes", async () => {
+    const network = await open();
+    const soft = network.factors({ network, condition: picture(1), scale: 2, falloff: "soft" });
+    const expected = [0.198828, 0.241004, 0.292126, 0.354092, 0.429202, 0.520245, 0.6306, 0.764363, 0.926501, 1.123031];
+    expect(soft).toHaveLength(expected.length);
+    for (const [i, factor] of soft.entries()) expect(factor).toBeCloseTo(expected[i] ?? Number.NaN, 5);
   });
 });

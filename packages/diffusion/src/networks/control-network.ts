@@ -11,6 +11,17 @@ import { residualNames } from "../models/unet.ts";
 import type { NetworkCache } from "./network-cache.ts";
 import { conditioningInputs, type Row, stackRows } from "./row.ts";
 
+export type Falloff = "guess" | "soft";
+
+/**
+ * What is left of a residual, by its place among all of them. Guess mode: from a tenth at the first to the whole of the last. Soft: what the
+ * ControlNet extension of AUTOMATIC1111 has for Stable Diffusion 1.5, whose last place is the twelfth, and takes for SDXL's ten too.
+ */
+const FALLOFF: Readonly<Record<Falloff, (place: number, last: number) => number>> = {
+  guess: (place, last) => 10 ** (place / last - 1),
+  soft: (place) => 0.825 ** (12 - place),
+};
+
 /** A ControlNet's part in one evaluation of one row. */
 export interface RowControl {
   readonly network: ControlNetwork;
@@ -18,8 +29,8 @@ export interface RowControl {
   readonly condition: Float32Array;
   /** Times every residual. */
   readonly scale: number;
-  /** Outer residuals count less than inner ones: from a tenth at the first to the whole in the middle. */
-  readonly guess?: boolean;
+  /** Outer residuals count less than inner ones: as in diffusers' guess mode, or softly as in AUTOMATIC1111's control modes. Left out: all alike. */
+  readonly falloff?: Falloff | undefined;
 }
 
 /** A row, and one of the ControlNets that act on it. */
@@ -83,10 +94,10 @@ export class ControlNetwork {
     );
   }
 
-  /** What each residual is multiplied by, in the order of `residualNames`; guess mode's steps as diffusers has them. */
-  factors({ scale, guess = false }: RowControl): number[] {
+  /** What each residual is multiplied by, in the order of `residualNames`. */
+  factors({ scale, falloff }: RowControl): number[] {
     const { length } = residualNames(this.config);
-    return Array.from({ length }, (_, i) => scale * (guess ? 10 ** (i / (length - 1) - 1) : 1));
+    return Array.from({ length }, (_, i) => scale * (falloff ? FALLOFF[falloff](i, length - 1) : 1));
   }
 
   /** Computed when a picture is first seen, and kept for as long as the picture is. */

@@ -4,7 +4,7 @@ import { onnxBackend } from "../backends/onnx/onnx-backend.ts";
 import { openControlNet } from "../checkpoint/opened-network.ts";
 import { DiffusionModel } from "../pipelines/diffusion-model.ts";
 import { referencePath } from "../testing/reference.ts";
-import { ControlNetwork, type RowControl } from "./control-network.ts";
+import { ControlNetwork, type Falloff, type RowControl } from "./control-network.ts";
 import { NetworkCache } from "./network-cache.ts";
 import type { Row } from "./row.ts";
 
@@ -66,17 +66,17 @@ describe.skipIf(!(CHECKPOINT && DEPTH))("a UNet joined with its ControlNets", ()
     adapters: [],
     controls,
   });
-  const control = (network: ControlNetwork, seed: number, scale = 1, guess = false): RowControl => ({
+  const control = (network: ControlNetwork, seed: number, scale = 1, falloff?: Falloff): RowControl => ({
     network,
     condition: numbers(3 * 64 * SIZE.height * SIZE.width, seed).map(Math.abs),
     scale,
-    guess,
+    falloff,
   });
   const mixed = (): Row[] => [
     row(1),
     row(2, [control(depth, 10, 0.7)]),
     row(3, [control(other, 11, 0.5), control(depth, 12, -1.2)]),
-    row(4, [control(depth, 13, 1.5, true)]),
+    row(4, [control(depth, 13, 1.5, "guess")]),
     row(5),
     row(6, [control(depth, 14), control(other, 15, 2)]),
     row(7, [control(depth, 16, 0.4), control(depth, 17, 0.9)]),

@@ -173,11 +173,13 @@ function drawsOf(
 async function controlsOf({ model, request, pictures }: Pass): Promise<SlotControl[]> {
   const { controls = [], width, height } = request;
   return Promise.all(
-    controls.map(async ({ model: path, scale = 1, guess = false, start = 0, end = 1 }, i) => {
+    controls.map(async ({ model: path, scale = 1, guess = false, mode = "balanced", start = 0, end = 1 }, i) => {
       const network = await model.controlNetwork(path);
       const picture = pictures.controls[i];
       if (!picture) throw new Error(`control ${i} has no picture`);
-      return { network, condition: toPixels(picture, width, height, "zero-to-one"), scale, guess, start, end };
+      const falloff = guess ? "guess" : mode === "balanced" ? undefined : "soft";
+      const positiveOnly = guess || mode === "control";
+      return { network, condition: toPixels(picture, width, height, "zero-to-one"), scale, falloff, positiveOnly, start, end };
     }),
   );
 }

@@ -151,6 +151,11 @@ export interface ControlRequest {
   readonly scale?: number;
   /** Guess mode: it guides the positive half of guidance alone, and its outer residuals count less; for drawing without a prompt. */
   readonly guess?: boolean;
+  /**
+   * What counts more where prompt and map disagree, as the ControlNet extension of AUTOMATIC1111 weighs them: "prompt" weakens the outer
+   * residuals, "control" guides the positive half of guidance alone beside that. Default `balanced`; guess mode goes before it.
+   */
+  readonly mode?: "balanced" | "prompt" | "control";
   /** The part of the run in which it acts, 0 to 1. Default: all. */
   readonly start?: number;
   readonly end?: number;

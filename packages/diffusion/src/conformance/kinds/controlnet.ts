@@ -18,7 +18,7 @@ export const controlnet: CaseKind = (file, workbench) => {
         network,
         condition: conditions[n]?.[i] ?? new Float32Array(0),
         scale: scales[n] ?? 1,
-        guess,
+        falloff: guess ? ("guess" as const) : undefined,
       })),
     }));
     return { output: await predict(file, model, rows) };
