@@ -86,7 +86,7 @@ export {
   type PictureMetadata,
   readPictureMetadata,
 } from "./pictures/picture-metadata.ts";
-export { countCompressedPngTexts } from "./pictures/png-text.ts";
+export { compressedPngTextBytes } from "./pictures/png-text.ts";
 export { type ResizeMode, resizePicture } from "./pictures/resize.ts";
 export { DiffusionModel, type LoadOptions } from "./pipelines/diffusion-model.ts";
 export { type EncodeOptions, GeneratedPicture } from "./pipelines/generated-picture.ts";

@@ -6,8 +6,8 @@ import { inspectPicture } from "./pictures-in.ts";
 /** Behind the signature and the header. */
 const FIRST_CHUNK = 33;
 
-function text(keyword: string): Buffer {
-  const body = Buffer.from(`zTXt${keyword}\0\0`, "latin1");
+function text(bytes: number): Buffer {
+  const body = Buffer.concat([Buffer.from("zTXttext\0\0", "latin1"), Buffer.alloc(bytes)]);
   const chunk = Buffer.alloc(body.length + 8);
   chunk.writeUInt32BE(body.length - 4);
   body.copy(chunk, 4);
@@ -15,18 +15,15 @@ function text(keyword: string): Buffer {
   return chunk;
 }
 
-test("a PNG of some compressed texts is read, and one of more than any honest file has is not", async () => {
+test("a PNG with compressed texts is read, and one with more of them than any honest file has is not", async () => {
   const png = await sharp({ create: { width: 8, height: 8, channels: 3, background: "red" } })
     .png()
     .toBuffer();
-  const withTexts = (count: number) => {
-    const texts = Array.from({ length: count }, (_, at) => text(`t${at}`));
-    return Buffer.concat([png.subarray(0, FIRST_CHUNK), ...texts, png.subarray(FIRST_CHUNK)]);
-  };
-  expect(await inspectPicture(withTexts(10), "image")).toMatchObject({ width: 8, format: "png" });
-  await expect(inspectPicture(withTexts(65), "image")).rejects.toMatchObject({
+  const withTexts = (...texts: Buffer[]) => Buffer.concat([png.subarray(0, FIRST_CHUNK), ...texts, png.subarray(FIRST_CHUNK)]);
+  expect(await inspectPicture(withTexts(text(1000), text(1000)), "image")).toMatchObject({ width: 8, format: "png" });
+  await expect(inspectPicture(withTexts(text(600_000), text(600_000)), "image")).rejects.toMatchObject({
     code: "picture_invalid",
     field: "image",
-    message: expect.stringContaining("compressed text chunks"),
+    message: expect.stringContaining("compressed texts"),
   });
 });

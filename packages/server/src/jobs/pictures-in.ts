@@ -1,4 +1,4 @@
-import { countCompressedPngTexts } from "@kiln/diffusion";
+import { compressedPngTextBytes } from "@kiln/diffusion";
 import sharp from "sharp";
 import type { Caller } from "../auth/caller.ts";
 import { ServiceError } from "../errors.ts";
@@ -19,8 +19,8 @@ export interface UploadedPicture {
 /** The formats that are read. SVG and HTML are documents with code in them, GIF and TIFF have frames and pages. */
 const FORMATS = new Set(["png", "jpeg", "webp"]);
 
-/** Text chunks of a PNG that have to be unpacked before its size is known; pictures have one to three. */
-const MAX_COMPRESSED_TEXTS = 64;
+/** Texts of a PNG that have to be unpacked before its size is known; ComfyUI's largest workflows have half of this as they are. */
+const MAX_COMPRESSED_TEXT_BYTES = 1024 * 1024;
 
 /** Takes in the pictures that callers send, and finds again those that requests refer to. */
 export class PicturesIn {
@@ -114,8 +114,8 @@ export async function inspectPicture(
   const refuse = (reason: string) => new ServiceError("picture_invalid", `${field} ${reason}.`, { field });
   if (bytes.length > MAX_UPLOAD_BYTES) throw refuse(`is larger than ${MAX_UPLOAD_BYTES / 1024 ** 2} MB`);
   if (!looksLikePicture(bytes)) throw refuse("is not a PNG, JPEG or WebP");
-  if (countCompressedPngTexts(bytes) > MAX_COMPRESSED_TEXTS)
-    throw refuse(`has more than ${MAX_COMPRESSED_TEXTS} compressed text chunks; save it without them`);
+  if (compressedPngTextBytes(bytes) > MAX_COMPRESSED_TEXT_BYTES)
+    throw refuse(`has more than ${MAX_COMPRESSED_TEXT_BYTES / 1024 ** 2} MB of compressed texts; save it without them`);
   let found: { width?: number; height?: number; format?: string; pages?: number };
   try {
     found = await sharp(bytes, { limitInputPixels: MAX_INPUT_PIXELS, failOn: "error" }).metadata();
