@@ -35,7 +35,7 @@ Examples:
 }
 
 /** For people: a line for each thing that there is to say. */
-export function describe(inspection: Inspection): string {
+function describe(inspection: Inspection): string {
   const { path, description, layout, family, bytes, tensors, networks, missing, unknown, metadata, problem, nonFinite } =
     inspection;
   const rows: [string, string][] = [

@@ -1,26 +1,27 @@
 import type { TensorView, Weights } from "../checkpoint/tensor-view.ts";
 
+/** Parts whose keys end in their own names, LyCORIS'. */
+const OWN_NAMES = [
+  "alpha",
+  "dora_scale",
+  "hada_w1_a",
+  "hada_w1_b",
+  "hada_w2_a",
+  "hada_w2_b",
+  "hada_t1",
+  "hada_t2",
+  "lokr_w1",
+  "lokr_w1_a",
+  "lokr_w1_b",
+  "lokr_w2",
+  "lokr_w2_a",
+  "lokr_w2_b",
+  "lokr_t2",
+  "diff",
+] as const;
+
 /** The parts that a file may hold for one layer, by LyCORIS' and kohya's names (PEFT's A is `down`, B is `up`). */
-export type PartName =
-  | "down"
-  | "up"
-  | "mid"
-  | "alpha"
-  | "dora_scale"
-  | "hada_w1_a"
-  | "hada_w1_b"
-  | "hada_w2_a"
-  | "hada_w2_b"
-  | "hada_t1"
-  | "hada_t2"
-  | "lokr_w1"
-  | "lokr_w1_a"
-  | "lokr_w1_b"
-  | "lokr_w2"
-  | "lokr_w2_a"
-  | "lokr_w2_b"
-  | "lokr_t2"
-  | "diff";
+export type PartName = "down" | "up" | "mid" | (typeof OWN_NAMES)[number];
 
 export type Parts = ReadonlyMap<PartName, TensorView>;
 
@@ -40,25 +41,6 @@ const ENDINGS: readonly { pattern: RegExp; part: (match: string) => PartName }[]
   { pattern: /_lora\.(down|up)\.weight$/, part: downUpMid },
   { pattern: /\.(hada_(?:w[12]_[ab]|t[12])|lokr_(?:w[12](?:_[ab])?|t2)|alpha|dora_scale|diff)$/, part: ownName },
   { pattern: /\.(lora_magnitude_vector)(?:\.[\w-]+)?(?:\.weight)?$/, part: () => "dora_scale" },
-];
-
-const OWN_NAMES: readonly PartName[] = [
-  "alpha",
-  "dora_scale",
-  "hada_w1_a",
-  "hada_w1_b",
-  "hada_w2_a",
-  "hada_w2_b",
-  "hada_t1",
-  "hada_t2",
-  "lokr_w1",
-  "lokr_w1_a",
-  "lokr_w1_b",
-  "lokr_w2",
-  "lokr_w2_a",
-  "lokr_w2_b",
-  "lokr_t2",
-  "diff",
 ];
 
 function downUpMid(match: string): PartName {

@@ -16,10 +16,10 @@ import {
 import { foldCore, type Matrix, matrix, transposed } from "./matrix.ts";
 
 /** Published adapters stay under 1,024; a larger number would be a file made to cost time. */
-export const MAX_RANK = 4096;
+const MAX_RANK = 4096;
 
 /** A Tucker core has the square of its rank; published ones stay under 64. */
-export const MAX_CORE_RANK = 512;
+const MAX_CORE_RANK = 512;
 
 /** Alpha from the file's metadata; rank-stabilised LoRA (arXiv 2312.03732) divides it by the root of the rank. */
 export interface MetadataAlpha {

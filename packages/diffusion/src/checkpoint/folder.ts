@@ -7,7 +7,7 @@ import { corrupt, quoted } from "./safetensors-header.ts";
 import type { TensorView, Weights } from "./tensor-view.ts";
 
 /** SDXL in float32 comes in 3 shards; the largest language models in under 200. */
-export const MAX_SHARDS = 512;
+const MAX_SHARDS = 512;
 
 /** The tensors of one component folder (`unet`, `vae`, ...), out of one file or several. */
 export interface ComponentFiles {

@@ -5,7 +5,7 @@ import { KilnError } from "../errors.ts";
 export type JsonObject = Readonly<Record<string, unknown>>;
 
 /** Shard indexes of the largest diffusion checkpoints are under 1 MB, config files under 10 kB. */
-export const MAX_JSON_FILE_BYTES = 32 * 1024 * 1024;
+const MAX_JSON_FILE_BYTES = 32 * 1024 * 1024;
 
 export function isJsonObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);

@@ -15,8 +15,7 @@ export type FileKind =
   | "unknown";
 
 /** Keys that low-rank adapters have, in all their dialects. */
-export const ADAPTER_KEY =
-  /\.(lora_(down|up|mid|A|B)\b|lora\.(down|up)\.|hada_[wt]|lokr_[wt]|dora_scale)|_lora\.(down|up)\.weight$/;
+const ADAPTER_KEY = /\.(lora_(down|up|mid|A|B)\b|lora\.(down|up)\.|hada_[wt]|lokr_[wt]|dora_scale)|_lora\.(down|up)\.weight$/;
 
 const RULES: readonly { kind: FileKind; words: string; test: (tensors: Weights, names: readonly string[]) => boolean }[] = [
   { kind: "lora", words: "a LoRA", test: (_, names) => names.some((name) => ADAPTER_KEY.test(name)) },

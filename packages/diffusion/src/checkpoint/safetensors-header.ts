@@ -8,13 +8,13 @@ import { BYTES_PER_ELEMENT, type StorageType } from "./tensor-view.ts";
  */
 export const MAX_HEADER_BYTES = 32 * 1024 * 1024;
 /** The SDXL base file has 2,515 tensors, a LyCORIS file for it up to some 10,000. */
-export const MAX_TENSORS = 65_536;
+const MAX_TENSORS = 65_536;
 /** Real names stay under 150 characters. */
-export const MAX_NAME_LENGTH = 512;
+const MAX_NAME_LENGTH = 512;
 /** Convolutions have 4 dimensions; video networks 5. */
-export const MAX_RANK = 8;
+const MAX_RANK = 8;
 /** Tags of a training set can be long; anything longer than this is cut when metadata is shown, never when it is read. */
-export const MAX_METADATA_ENTRIES = 4096;
+const MAX_METADATA_ENTRIES = 4096;
 
 /** One tensor as the header describes it; offsets count from the end of the header. */
 export interface HeaderEntry {

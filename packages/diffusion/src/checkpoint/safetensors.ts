@@ -75,7 +75,7 @@ export async function readExactly(handle: FileHandle, position: number, length: 
 }
 
 /** Fills `bytes` from `position`, in pieces, because one read call moves at most 2 GiB. */
-export async function readInto(handle: FileHandle, bytes: Uint8Array, position: number, path: string): Promise<void> {
+async function readInto(handle: FileHandle, bytes: Uint8Array, position: number, path: string): Promise<void> {
   const piece = 1 << 30;
   let done = 0;
   while (done < bytes.length) {

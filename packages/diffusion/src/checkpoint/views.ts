@@ -1,7 +1,7 @@
 import type { TensorView } from "./tensor-view.ts";
 
 /** The same bytes under another shape of as many elements. */
-export function reshaped(view: TensorView, shape: readonly number[]): TensorView {
+function reshaped(view: TensorView, shape: readonly number[]): TensorView {
   return { ...view, shape };
 }
 

@@ -36,11 +36,9 @@ export function clipText(s: Scope, config: ClipTextConfig): void {
 function encoderLayer(s: Scope, x: Value, config: ClipTextConfig): Value {
   const { graph } = s;
   const normed = layerNorm(s.at("layer_norm1"), x, config.layerNormEps);
-  const [query, key, value] = ["q_proj", "k_proj", "v_proj"].map((name) => linear(s.at(`self_attn.${name}`), normed)) as [
-    Value,
-    Value,
-    Value,
-  ];
+  const query = linear(s.at("self_attn.q_proj"), normed);
+  const key = linear(s.at("self_attn.k_proj"), normed);
+  const value = linear(s.at("self_attn.v_proj"), normed);
   const attended = graph.attention(query, key, value, { heads: config.heads, causal: true });
   const h = graph.add(x, linear(s.at("self_attn.out_proj"), attended));
   const hidden = linear(s.at("mlp.fc1"), layerNorm(s.at("layer_norm2"), h, config.layerNormEps));

@@ -5,8 +5,8 @@ import { channelsOf, type MaskPicture, type Picture } from "./picture.ts";
 import { addPngTexts, type PngText } from "./png-text.ts";
 
 /** A1111 saves JPEGs at 80, its API's callers expect more; above 95 files grow and nobody sees why. */
-export const DEFAULT_JPEG_QUALITY = 95;
-export const DEFAULT_WEBP_QUALITY = 90;
+const DEFAULT_JPEG_QUALITY = 95;
+const DEFAULT_WEBP_QUALITY = 90;
 
 /** A picture as PNG, with `texts` as text chunks in front of the pixels. The same picture gives the same bytes. */
 export async function encodePng(picture: Picture | MaskPicture, texts: readonly PngText[] = []): Promise<Uint8Array> {

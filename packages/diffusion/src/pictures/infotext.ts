@@ -40,7 +40,7 @@ export interface CommonSettings {
 }
 
 /** Longer texts are cut before they are parsed; real ones have a few thousand characters. */
-export const MAX_INFOTEXT_CHARACTERS = 65_536;
+const MAX_INFOTEXT_CHARACTERS = 65_536;
 
 /** `Name: value`, the value quoted as JSON or without commas. The name's length is bounded, which keeps the search linear. */
 const SETTING = /\s*(\w[\w \-/]{1,100}):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)/g;

@@ -5,7 +5,7 @@ import { KilnError } from "../errors.ts";
 import { type ClipVocabulary, parseMerges, type SpecialToken } from "./clip-vocabulary.ts";
 
 /** The real files have 1 to 4 MB; more is no CLIP vocabulary and would only fill the memory. */
-export const MAX_TOKENIZER_FILE_BYTES = 32 * 1024 * 1024;
+const MAX_TOKENIZER_FILE_BYTES = 32 * 1024 * 1024;
 
 /**
  * Reads a diffusers `tokenizer` folder: `tokenizer.json` where there is one, else `vocab.json` and `merges.txt`;

@@ -22,7 +22,7 @@ export interface LibraryWheel {
 }
 
 /** What to do on a machine that cannot fetch: told by every error of fetching. */
-export function offlineAdvice({ package: name, version, platform }: LibraryWheel): string {
+function offlineAdvice({ package: name, version, platform }: LibraryWheel): string {
   return `On a machine with network run "pip download ${name}==${version} --no-deps --only-binary=:all: --platform ${platform} --python-version ${PYTHON}", bring the .whl file here, and name it with --wheel.`;
 }
 

@@ -5,7 +5,7 @@ import { LIBRARY_FILE } from "./library.ts";
 import { OPENVINO_VERSION } from "./release.ts";
 
 /** Names a folder of OpenVINO's libraries in place of the installed one. */
-export const OPENVINO_FOLDER_VARIABLE = "KILN_OPENVINO";
+const OPENVINO_FOLDER_VARIABLE = "KILN_OPENVINO";
 
 /** Where add-ons are kept: `KILN_ACCEL_DIR`, or the user's cache. */
 export function acceleratorFolder(environment: NodeJS.ProcessEnv = process.env): string {

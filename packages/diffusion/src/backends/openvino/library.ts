@@ -117,17 +117,43 @@ function declared(api: Api) {
   };
 }
 
-function bind(api: Api): Library {
-  const koffi = nativeCalls();
+/** The functions, and errors as exceptions. */
+interface Calls {
+  readonly f: ReturnType<typeof declared>;
+  /** @throws KilnError backend_failed with the library's own words, where a call says that it went wrong. */
+  check(status: number): void;
+  /** What a call puts into its last parameter. */
+  out(call: (cell: Out) => number): Handle;
+  /** A call beside the event loop. */
+  aside(what: string, call: (done: (error: unknown, status: number) => void) => void): Promise<void>;
+}
+
+function checkedCalls(api: Api): Calls {
   const f = declared(api);
   const check = (status: number): void => {
     if (status !== 0) throw new KilnError("backend_failed", `OpenVINO refused (${status}): ${f.error()}`);
   };
-  const out = (call: (cell: Out) => number): Handle => {
-    const cell: Out = [null];
-    check(call(cell));
-    return cell[0];
+  return {
+    f,
+    check,
+    out: (call) => {
+      const cell: Out = [null];
+      check(call(cell));
+      return cell[0];
+    },
+    aside: (what, call) =>
+      new Promise((resolve, reject) => {
+        call((error, status) => {
+          if (error || status !== 0) reject(new KilnError("backend_failed", `OpenVINO ${what}: ${error ?? f.error()}`));
+          else resolve();
+        });
+      }),
   };
+}
+
+function bind(api: Api): Library {
+  const calls = checkedCalls(api);
+  const { f, check, out, aside } = calls;
   const free = { tensor: f.freeTensor, model: f.freeModel, compiled_model: f.freeCompiled, infer_request: f.freeRequest };
   return {
     core: out((cell) => f.core(cell)),
@@ -135,54 +161,17 @@ function bind(api: Api): Library {
     setProperties: (core, device, properties) => {
       for (const [key, value] of Object.entries(properties)) check(f.setProperty(core, device, "str", key, "str", value));
     },
-    compile: (core, model, device) =>
-      new Promise((resolve, reject) => {
-        const cell: Out = [null];
-        f.compile.async(core, model, device, 0, cell, (error: unknown, status: number) => {
-          if (error || status !== 0)
-            reject(new KilnError("backend_failed", `OpenVINO refused to compile: ${error ?? f.error()}`));
-          else resolve(cell[0]);
-        });
-      }),
+    compile: async (core, model, device) => {
+      const cell: Out = [null];
+      await aside("refused to compile", (done) => f.compile.async(core, model, device, 0, cell, done));
+      return cell[0];
+    },
     createRequest: (compiled) => out((cell) => f.request(compiled, cell)),
     wrap: (type, shape, memory) => out((cell) => f.wrap(type, { rank: shape.length, dims: shape }, memory, cell)),
     setInput: (request, index, tensor) => check(f.setInput(request, index, tensor)),
-    infer: (request) =>
-      new Promise((resolve, reject) => {
-        f.infer.async(request, (error: unknown, status: number) => {
-          if (error || status !== 0)
-            reject(new KilnError("backend_failed", `OpenVINO failed while it ran: ${error ?? f.error()}`));
-          else resolve();
-        });
-      }),
-    readOutput: (request, index) => {
-      const tensor = out((cell) => f.getOutput(request, index, cell));
-      const shape = { rank: 0, dims: null };
-      check(f.shape(tensor, shape));
-      const dims: unknown = koffi.decode(shape.dims, koffi.array("int64_t", Number(shape.rank), "Array"));
-      f.freeShape(shape);
-      const cell: [number] = [0];
-      check(f.bytes(tensor, cell));
-      const view = koffi.view(
-        out((data) => f.data(tensor, data)),
-        Number(cell[0]),
-      );
-      const data = new Float32Array(view.slice(0));
-      f.freeTensor(tensor);
-      return { shape: Array.isArray(dims) ? dims.map(Number) : [], data };
-    },
-    readProfile: (request) => {
-      const list = { infos: null, size: 0 };
-      check(f.profile(request, list));
-      const operations: { status: number; real: number | bigint; name: string; kernel: string; type: string }[] = koffi.decode(
-        list.infos,
-        koffi.array("kiln_ov_profile", Number(list.size)),
-      );
-      f.freeProfile(list);
-      return operations
-        .filter(({ status }) => status === EXECUTED)
-        .map(({ real, name, kernel, type }) => ({ name, type, kernel, microseconds: Number(real) }));
-    },
+    infer: (request) => aside("failed while it ran", (done) => f.infer.async(request, done)),
+    readOutput: (request, index) => readOutput(calls, request, index),
+    readProfile: (request) => readProfile(calls, request),
     property: (core, device, name) => {
       const cell: [unknown] = [null];
       check(f.property(core, device, name, cell));
@@ -190,4 +179,36 @@ function bind(api: Api): Library {
     },
     free: (kind, handle) => free[kind](handle),
   };
+}
+
+function readOutput({ f, check, out }: Calls, request: Handle, index: number): ReturnType<Library["readOutput"]> {
+  const koffi = nativeCalls();
+  const tensor = out((cell) => f.getOutput(request, index, cell));
+  const shape = { rank: 0, dims: null };
+  check(f.shape(tensor, shape));
+  const dims: unknown = koffi.decode(shape.dims, koffi.array("int64_t", Number(shape.rank), "Array"));
+  f.freeShape(shape);
+  const cell: [number] = [0];
+  check(f.bytes(tensor, cell));
+  const view = koffi.view(
+    out((data) => f.data(tensor, data)),
+    Number(cell[0]),
+  );
+  const data = new Float32Array(view.slice(0));
+  f.freeTensor(tensor);
+  return { shape: Array.isArray(dims) ? dims.map(Number) : [], data };
+}
+
+function readProfile({ f, check }: Calls, request: Handle): OperationTime[] {
+  const koffi = nativeCalls();
+  const list = { infos: null, size: 0 };
+  check(f.profile(request, list));
+  const operations: { status: number; real: number | bigint; name: string; kernel: string; type: string }[] = koffi.decode(
+    list.infos,
+    koffi.array("kiln_ov_profile", Number(list.size)),
+  );
+  f.freeProfile(list);
+  return operations
+    .filter(({ status }) => status === EXECUTED)
+    .map(({ real, name, kernel, type }) => ({ name, type, kernel, microseconds: Number(real) }));
 }

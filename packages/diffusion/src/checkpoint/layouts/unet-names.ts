@@ -66,7 +66,7 @@ export function unetModuleTable(plan: UNetPlan): Map<string, string> {
 }
 
 /** Reads the plan off original names (`input_blocks.4.1.proj_in.weight`): a level ends where something is resampled. */
-export function planFromOriginal(names: ReadonlySet<string>): UNetPlan {
+function planFromOriginal(names: ReadonlySet<string>): UNetPlan {
   const down: Level[] = [];
   let level = { resnets: 0, attention: false };
   const close = (levels: Level[], resampler: boolean) => {
