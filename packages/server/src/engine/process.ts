@@ -51,6 +51,7 @@ async function draw(running: PictureEngine, job: EngineJob): Promise<void> {
   aborts.set(job.id, abort);
   const span = startSpan(running, job);
   let failure: unknown;
+  let end: FromEngine = { type: "finished", job: job.id };
   try {
     for await (const event of running.submit(job, abort.signal)) {
       if (event.type === "progress") span.event(event.phase, { step: event.step, of: event.totalSteps });
@@ -60,14 +61,14 @@ async function draw(running: PictureEngine, job: EngineJob): Promise<void> {
         send({ ...event, job: job.id });
       }
     }
-    send({ type: "finished", job: job.id });
   } catch (error) {
     failure = error;
-    send({ type: "failed", job: job.id, error: failureOf(error) });
-  } finally {
-    span.end(failure);
-    aborts.delete(job.id);
+    end = { type: "failed", job: job.id, error: failureOf(error) };
   }
+  aborts.delete(job.id);
+  // Before the server hears of it and goes on, so that the spans of a trace follow one another.
+  span.end(failure);
+  send(end);
 }
 
 function startSpan(

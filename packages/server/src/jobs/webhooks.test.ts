@@ -70,7 +70,7 @@ test("a receiver whose headers never end is given up", async () => {
 test("one whose answer never ends has heard of the job, and is left", async () => {
   const receiver = await endlessReceiver("HTTP/1.1 200 OK\r\n\r\n");
   const left = receiver.connected.then((socket) => new Promise((resolve) => socket.on("close", resolve)));
-  await sendWebhook(ENDED, { url: receiver.url }, true, 2000);
+  await sendWebhook(ENDED, { url: receiver.url }, true, 5000);
   await left;
   receiver.close();
 });
