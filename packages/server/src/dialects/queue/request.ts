@@ -35,10 +35,8 @@ export const queueRequestSchema = z
     num_inference_steps: wholeNumber((schema) => schema.min(20).max(50)).optional(),
     guidance_scale: number((schema) => schema.min(5).max(15)).optional(),
     high_quality: looseFlag.default(false),
-    priority: z
-      .string()
-      .default("normal")
-      .transform((word) => PRIORITIES.find((priority) => priority === word) ?? "normal"),
+    /** By the contract every other value is a normal one. */
+    priority: z.enum(PRIORITIES).catch("normal"),
   })
   .superRefine(({ girl_id, subject_id }, context) => {
     if ((girl_id ?? subject_id ?? undefined) === undefined)
