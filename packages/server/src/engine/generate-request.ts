@@ -34,13 +34,16 @@ export function generateRequestOf(job: EngineJob): GenerateRequest {
     strength: request.strength,
     mask: pictures.mask,
     inpaint: inpaintOf(request),
-    controls: request.controls.map(({ scale, start, end }, index) => ({
-      model: job.controlnets[index]?.path ?? "",
-      image: pictures.controls[index] ?? new Uint8Array(),
-      scale,
-      start,
-      end,
-    })),
+    controls: request.controls.map(({ scale, start, end, mode }, index) =>
+      defined({
+        model: job.controlnets[index]?.path ?? "",
+        image: pictures.controls[index] ?? new Uint8Array(),
+        scale,
+        start,
+        end,
+        mode,
+      }),
+    ),
     loras: lorasOf(job.loras),
     vae: job.vae?.path,
     embeddings: job.embeddings.map(({ path, token }) => defined({ file: path, token })),

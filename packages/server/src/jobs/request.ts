@@ -76,6 +76,8 @@ const control = z.object({
   scale: z.number().min(0).max(2).default(1),
   start: z.number().min(0).max(1).default(0),
   end: z.number().min(0).max(1).default(1),
+  /** What counts more where prompt and map disagree; left out: neither. */
+  mode: z.enum(["balanced", "prompt", "control"]).optional(),
   preprocess: z.string().max(50).default("none"),
 });
 

@@ -88,6 +88,7 @@ export async function controlsOf(
       scale: unit.weight ?? 1,
       start: unit.guidance_start ?? 0,
       end: unit.guidance_end ?? 1,
+      ...modeOf(unit),
     });
   }
   return controls;
@@ -121,7 +122,9 @@ function fitOf(mode: Unit["resize_mode"]): Fit {
   return name === "resize and fill" || name?.startsWith("envelope") || name?.startsWith("outer") ? "contain" : "cover";
 }
 
-/** Whether a unit asks for another balance between prompt and map than the even one that is drawn. */
-export function isUnbalanced({ control_mode }: Unit): boolean {
-  return typeof control_mode === "number" ? control_mode > 0 : (control_mode ?? "balanced").toLowerCase() !== "balanced";
+/** What counts more to a unit: neither, the prompt or the map, by number or by name. */
+function modeOf({ control_mode: mode }: Unit): Pick<Control, "mode"> {
+  const index = typeof mode === "string" ? CONTROL_MODES.indexOf(mode.toLowerCase()) : (mode ?? 0);
+  if (index === 1) return { mode: "prompt" };
+  return index === 2 ? { mode: "control" } : {};
 }

@@ -122,6 +122,8 @@ describe.skipIf(!checkpoints)("with the small reference checkpoints", () => {
     });
     expect(await sharp(Buffer.from(hires.images[0] ?? "", "base64")).metadata()).toMatchObject({ width: 96, height: 96 });
     expect(hires.info.width).toBe(96);
+    const cut = await drawn({ enable_hr: true, hr_resize_x: 96, hr_resize_y: 128, hr_second_pass_steps: 2 });
+    expect(await sharp(Buffer.from(cut.images[0] ?? "", "base64")).metadata()).toMatchObject({ width: 96, height: 128 });
   });
 
   test("a ready-made depth map steers the picture", async () => {
@@ -155,6 +157,22 @@ describe.skipIf(!checkpoints)("with the small reference checkpoints", () => {
       });
       expect(refused).toMatchObject({ status: 422, json: { detail: [{ msg: expect.any(String) }] } });
     }
+  });
+
+  test("a unit's control mode is drawn, by number and by name", async () => {
+    const unit = { module: "none", model: "tiny-xl-controlnet-depth", image: await gradient() };
+    const made = async (control_mode?: number | string) => {
+      const { images } = await drawn({ alwayson_scripts: { controlnet: { args: [{ ...unit, control_mode }] } } });
+      const { json } = await server.call("GET", "/v1/jobs?limit=1");
+      const { jobs } = json as { jobs: { request: { controls: { mode?: string }[] } }[] };
+      return { mode: jobs[0]?.request.controls[0]?.mode, picture: (await pixels(images[0])).toString("base64") };
+    };
+    const [even, prompt, map] = [await made(), await made(1), await made(2)];
+    expect([even.mode, prompt.mode, map.mode]).toEqual([undefined, "prompt", "control"]);
+    expect(new Set([even.picture, prompt.picture, map.picture]).size).toBe(3);
+    expect(await made("Balanced")).toEqual(even);
+    expect(await made("My prompt is more important")).toEqual(prompt);
+    expect(await made("ControlNet is more important")).toEqual(map);
   });
 
   test("LoRA tags are applied with their weight, and the text of the picture has them", async () => {

@@ -5,7 +5,7 @@ import type { ServerContext } from "../../http/dialect.ts";
 import { follow } from "../../jobs/picture-seeds.ts";
 import type { GenerationRequestInput } from "../../jobs/request.ts";
 import type { ModelInfo } from "../../models/model.ts";
-import { controlsOf, isUnbalanced, readUnits } from "./controlnet.ts";
+import { controlsOf, readUnits } from "./controlnet.ts";
 import { A1111Error } from "./errors.ts";
 import { type CommonFields, type ImageFields, MAX_CALL_PICTURES, type TextFields } from "./fields.ts";
 import { hiresOf } from "./hires.ts";
@@ -126,7 +126,7 @@ async function draftOf(
     prompt,
     negativePrompt,
     one,
-    remarks: remarksOf(fields, chosen.unknown, read, units.some(isUnbalanced)),
+    remarks: remarksOf(fields, chosen.unknown, read),
   };
 }
 
@@ -205,7 +205,7 @@ function seedResizeOf({ seed_resize_from_w: width, seed_resize_from_h: height }:
   return width && height ? { seed_resize_from: { width, height } } : {};
 }
 
-function remarksOf(fields: CommonFields, vae: string | undefined, prompt: ReadPrompt, unbalanced: boolean): string[] {
+function remarksOf(fields: CommonFields, vae: string | undefined, prompt: ReadPrompt): string[] {
   const scripts = Object.keys(fields.alwayson_scripts ?? {}).filter((name) => name.toLowerCase() !== "controlnet");
   const remarks: [boolean, string][] = [
     [fields.restore_faces === true, "restore_faces: no face restoration is installed."],
@@ -216,7 +216,6 @@ function remarksOf(fields: CommonFields, vae: string | undefined, prompt: ReadPr
     ],
     [fields.tiling === true, "tiling: pictures are not made to tile."],
     [vae !== undefined, `sd_vae: ${vae?.slice(0, 200)} not found; the checkpoint's own VAE was used.`],
-    [unbalanced, "control_mode: prompt and ControlNet were balanced."],
     [scripts.length > 0, `alwayson_scripts: ${scripts.join(", ").slice(0, 200)} not found.`],
   ];
   return [...networksNotFound(prompt), ...remarks.filter(([said]) => said).map(([, remark]) => remark)];
