@@ -1,5 +1,6 @@
 import { type Inspection, inspectFile } from "@kiln/diffusion";
 import { Command } from "commander";
+import { byteSize } from "../byte-size.ts";
 
 interface InspectOptions {
   readonly config?: string;
@@ -46,7 +47,7 @@ function describe(inspection: Inspection): string {
   ];
   const traits = traitsOf(inspection);
   if (traits.length > 0) rows.push(["trained", traits.join(", ")]);
-  rows.push(["size", `${megabytes(bytes)}, ${tensors} tensors`]);
+  rows.push(["size", `${byteSize(bytes)}, ${tensors} tensors`]);
   for (const { name, parameters, storageTypes } of networks) {
     rows.push([readable(name), `${millions(parameters)} parameters, ${storageTypes.join(", ")}`]);
   }
@@ -80,10 +81,6 @@ function readable(name: string): string {
     .replace(/([a-z])([A-Z])/g, "$1 $2")
     .replace(/(\D)(\d)$/, "$1 $2")
     .toLowerCase();
-}
-
-function megabytes(bytes: number): string {
-  return bytes >= 1e9 ? `${(bytes / 1e9).toFixed(2)} GB` : `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
 function millions(count: number): string {

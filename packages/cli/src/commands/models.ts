@@ -1,6 +1,7 @@
 import type { PullInto, PullProgress, Settings } from "@kiln/server";
 import { Command, Option } from "commander";
 import { invalid } from "../arguments.ts";
+import { byteSize } from "../byte-size.ts";
 
 interface PullCommandOptions {
   readonly into?: PullInto;
@@ -76,7 +77,9 @@ function listCommand(): Command {
       }
       const widest = Math.max(0, ...models.map(({ id }) => id.length));
       for (const { id, kind, family, bytes, path } of models)
-        process.stdout.write(`${id.padEnd(widest)}  ${kind}${family === null ? "" : `, ${family}`}, ${size(bytes)}  ${path}\n`);
+        process.stdout.write(
+          `${id.padEnd(widest)}  ${kind}${family === null ? "" : `, ${family}`}, ${byteSize(bytes)}  ${path}\n`,
+        );
     });
 }
 
@@ -147,7 +150,7 @@ function deleteCommand(): Command {
       if (!model) throw new PullError("not_found", `There is no model "${id}"; kiln models list shows what there is.`);
       const bytes = await new Receipts(settings.KILN_DATA_DIR).removeModel(model.id, model.path);
       await tellService(settings);
-      process.stdout.write(`${size(bytes)} are free again.\n`);
+      process.stdout.write(`${byteSize(bytes)} are free again.\n`);
     });
 }
 
@@ -180,7 +183,7 @@ class PullView {
     this.#toldAt = now;
     const rate = (bytesDone - this.#begun.bytes) / Math.max(0.001, (now - this.#begun.at) / 1000);
     const left = rate > 0 ? `, ${Math.ceil((bytesTotal - bytesDone) / rate)} s left` : "";
-    const line = `${size(bytesDone)} of ${size(bytesTotal)} (${size(rate)}/s${left})  ${filesDone + 1}/${filesTotal} ${file}`;
+    const line = `${byteSize(bytesDone)} of ${byteSize(bytesTotal)} (${byteSize(rate)}/s${left})  ${filesDone + 1}/${filesTotal} ${file}`;
     process.stderr.write(this.#terminal ? `\r\u001b[K${line.slice(0, (process.stderr.columns ?? 80) - 1)}` : `${line}\n`);
     this.#open = this.#terminal;
   }
@@ -189,8 +192,4 @@ class PullView {
     if (this.#open) process.stderr.write("\r\u001b[K");
     this.#open = false;
   }
-}
-
-function size(bytes: number): string {
-  return bytes >= 1e9 ? `${(bytes / 1e9).toFixed(2)} GB` : `${(bytes / 1e6).toFixed(1)} MB`;
 }

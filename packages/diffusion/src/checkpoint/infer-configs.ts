@@ -10,6 +10,7 @@ import type {
   UNetEncoderConfig,
   VaeConfig,
 } from "./model-configs.ts";
+import { publishedVae } from "./published-vae.ts";
 import type { Weights } from "./tensor-view.ts";
 
 /** Widths by which a real network is known, and the head counts that its tensors do not tell. */
@@ -124,20 +125,15 @@ export function inferVaeConfig(weights: Weights, family: Family, file: string): 
     });
   }
   return {
+    ...publishedVae(family),
     inChannels: dim(weights, "encoder.conv_in.weight", 1) ?? 3,
     outChannels: dim(weights, "decoder.conv_out.weight", 0) ?? 3,
     latentChannels,
     blockOutChannels,
     layersPerBlock: resnets - 1,
-    normNumGroups: 32,
     midBlockAddAttention: weights.has("decoder.mid_block.attentions.0.to_q.weight"),
     useQuantConv: weights.has("quant_conv.weight"),
     usePostQuantConv: weights.has("post_quant_conv.weight"),
-    scalingFactor: family === "sd15" ? 0.18215 : 0.13025,
-    shiftFactor: null,
-    latentsMean: null,
-    latentsStd: null,
-    forceUpcast: family !== "sd15",
   };
 }
 

@@ -85,12 +85,14 @@ export function vaeOfFile(tensors: Weights): Renamed {
   return { weights: vae ?? new Map(), unknown };
 }
 
+/** Whether the tensors are a UNet's alone, without a prefix, in original or diffusers' names. */
 export function isBareUNet(tensors: Weights): boolean {
   const ours =
     tensors.has("conv_in.weight") && tensors.has("time_embedding.linear_1.weight") && tensors.has("conv_norm_out.weight");
   return ours || (tensors.has("input_blocks.0.0.weight") && tensors.has("out.2.weight"));
 }
 
+/** The same of a VAE. */
 export function isBareVae(tensors: Weights): boolean {
   return (
     tensors.has("decoder.conv_in.weight") &&

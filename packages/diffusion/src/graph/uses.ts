@@ -7,6 +7,7 @@ export interface Uses {
   readonly counts: ReadonlyMap<number, number>;
 }
 
+/** Counts a graph's values: what one node alone reads can be fused into it. */
 export function usesOf(graph: Graph): Uses {
   const counts = new Map<number, number>();
   for (const { id } of [...graph.nodes.flatMap(({ inputs }) => inputs), ...graph.outputs.values()])

@@ -30,10 +30,12 @@ export class Scope {
     return new Scope({ name, graph, weights, adapters, problems: [], values: new Map() }, "");
   }
 
+  /** A place further in, by the dotted name of a module. */
   at(name: string): Scope {
     return new Scope(this.#network, this.#full(name));
   }
 
+  /** Whether the weights hold a tensor of this name here. */
   has(name: string): boolean {
     return this.#network.weights.has(this.#full(name));
   }

@@ -54,10 +54,6 @@ export class NetworkCache {
     });
   }
 
-  has(key: string): boolean {
-    return this.#entries.has(key);
-  }
-
   /** Weights in memory now, in bytes. */
   get bytes(): number {
     return this.#account.bytes;

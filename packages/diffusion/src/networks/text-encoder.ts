@@ -63,6 +63,10 @@ export class TextEncoder {
     this.#cache = cache;
   }
 
+  /**
+   * Encodes the windows of one prompt, all in one call.
+   * @throws KilnError checkpoint_incomplete, adapter_mismatch, numeric as `EmbeddingTable.lookUp` does
+   */
   async encode(windows: readonly PromptWindow[], options: EncodeOptions): Promise<EncodedWindow[]> {
     const embeddings = await Promise.all(windows.map((window) => this.table.lookUp(window.ids, window.vectors)));
     const positions = windows[0]?.ids.length ?? 0;

@@ -2,8 +2,7 @@ import { KilnError } from "../errors.ts";
 import { PIXELS_PER_LATENT } from "../latent-size.ts";
 import { decodeMask, decodePicture } from "../pictures/decode.ts";
 import { resizeLanczos } from "../pictures/lanczos.ts";
-import type { MaskPicture, Picture } from "../pictures/picture.ts";
-import { toGrey } from "../pictures/picture.ts";
+import { type MaskPicture, type Picture, toGrey } from "../pictures/picture.ts";
 import { maskToTensor, pictureToTensor, resizeNearest } from "../pictures/picture-tensor.ts";
 import type { GenerateRequest, LatentSource, PictureSource } from "./request.ts";
 import type { Given } from "./starting-latents.ts";
@@ -81,6 +80,7 @@ async function picture(source: PictureSource, subject: string): Promise<Picture>
   return typeof source === "string" || source instanceof Uint8Array ? decodePicture(source, subject) : source;
 }
 
+/** Whether a request's image is latents, and no picture. */
 export function isLatents(image: PictureSource | LatentSource): image is LatentSource {
   return typeof image === "object" && "latents" in image;
 }

@@ -12,6 +12,7 @@ export class Kept<T> {
     this.#limit = limit;
   }
 
+  /** What has this name, opened where it is not there yet. */
   get(key: string, open: () => Promise<T>): Promise<T> {
     const found = this.#entries.get(key) ?? open();
     this.#entries.delete(key);

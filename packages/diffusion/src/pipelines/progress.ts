@@ -22,17 +22,20 @@ export class ProgressReporter {
     this.#report = onProgress;
   }
 
+  /** The next pass gets ready: prompts are encoded, pictures brought into latents. */
   begin(pass: PlannedPass): void {
     this.#before = this.#steps;
     this.#pass = pass;
     this.#tell("encoding", undefined);
   }
 
+  /** An evaluation of the pass is done. */
   step(step: StepProgress): void {
     this.#steps = this.#before + step.step;
     this.#tell("denoising", step);
   }
 
+  /** The last pass is done. */
   decoding(): void {
     this.#tell("decoding", undefined);
   }

@@ -1,10 +1,12 @@
+import type { NormalType } from "./narrow-float.ts";
+
 /**
  * A seeded stream of normally distributed numbers. The same seed and the same calls give the same
  * numbers as the reference implementation, on every machine.
  */
 export interface RandomSource {
   /** Draws one tensor of `count` standard normal numbers; like torch, the number of elements drawn at once matters. */
-  normal(count: number, type?: "float32" | "float16" | "bfloat16" | "float64"): Float32Array | Float64Array;
+  normal(count: number, type?: NormalType): Float32Array | Float64Array;
   /** Everything that is needed to go on from here, as plain JSON data. */
   state(): RandomState;
 }

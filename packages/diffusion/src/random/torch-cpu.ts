@@ -12,8 +12,10 @@ const HALF_BLOCK = 8;
  * Sixteen numbers and more are filled with uniforms first and then turned into normals in blocks of 16 by
  * Box and Muller's method (number j is paired with j + 8); where 16 does not divide the count, the last 16
  * numbers are drawn anew. The narrow types are float32 numbers rounded, and draw block by block, so that a
- * count that 16 does not divide takes fewer uniforms from the generator. Fewer numbers come one by one in double precision, two at a time, and the second
- * waits in the generator for the next small draw, whatever was drawn in between.
+ * count that 16 does not divide takes fewer uniforms from the generator.
+ *
+ * Fewer than sixteen come in double precision, two at a time, and the second waits in the generator for the next
+ * small draw, whatever was drawn in between.
  */
 export class TorchCpuRandom implements RandomSource {
   readonly #seed: bigint;

@@ -6,7 +6,12 @@ export const MAX_STEPS = 1000;
 /** Real networks have 1000; the tables have as many entries. */
 const MAX_TRAIN_TIMESTEPS = 10_000;
 
-/** The number under `key`, or the default where the configuration has none (or null). */
+/**
+ * Readers of a scheduler's configuration. Each takes the default where the configuration has none (or null), and throws KilnError
+ * `invalid_request` that names the key for a value of another kind or out of range.
+ */
+
+/** The number under `key`. */
 export function readNumber(config: SchedulerConfig, key: string, fallback: number, low = -Infinity, high = Infinity): number {
   const value = config[key] ?? fallback;
   if (typeof value === "number" && value >= low && value <= high) return value;

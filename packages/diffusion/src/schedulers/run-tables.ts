@@ -66,6 +66,7 @@ export function scaleToUnit(sample: Float32Array, sigma: number): Float32Array {
   return weightedSum([1 / Math.sqrt(sigma * sigma + 1), sample]);
 }
 
+/** The states that a run of these timesteps can begin with: before any evaluation, or at its end. */
 export function beginWithin(timesteps: Float64Array): (begin?: number) => SchedulerState {
   return (begin = 0) => {
     if (!Number.isInteger(begin) || begin < 0 || begin > timesteps.length) {

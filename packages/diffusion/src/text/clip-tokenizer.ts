@@ -1,6 +1,7 @@
 import { Tokenizer } from "@huggingface/tokenizers";
 import { KilnError } from "../errors.ts";
 import type { ClipVocabulary } from "./clip-vocabulary.ts";
+import { escapeForPattern } from "./escape-for-pattern.ts";
 import { type StandardTokenizer, standardVocabulary } from "./standard-vocabulary.ts";
 import { readTokenizerFolder } from "./tokenizer-folder.ts";
 
@@ -97,9 +98,7 @@ export function checkPromptLength(text: string, field: string): void {
 
 /** A pattern that splits a text at any of `contents`, the longest first, and keeps what it splits at. */
 function alternatives(contents: readonly string[]): RegExp {
-  const escaped = [...contents]
-    .sort((a, b) => b.length - a.length)
-    .map((content) => content.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&"));
+  const escaped = [...contents].sort((a, b) => b.length - a.length).map(escapeForPattern);
   return escaped.length === 0 ? /(?!)/ : new RegExp(`(${escaped.join("|")})`);
 }
 

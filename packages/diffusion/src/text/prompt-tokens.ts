@@ -1,5 +1,6 @@
 import type { EmbeddingEncoder } from "../checkpoint/embedding-file.ts";
 import type { ClipTokenizer } from "./clip-tokenizer.ts";
+import { escapeForPattern } from "./escape-for-pattern.ts";
 import { embeddingVectors, type TextualInversion } from "./textual-inversion.ts";
 
 /** The vectors of one textual inversion, in the place of as many tokens. */
@@ -43,7 +44,7 @@ function namePattern(names: readonly string[]): RegExp {
   const alternatives = [...names]
     .sort((a, b) => b.length - a.length)
     .map((name) => {
-      const escaped = name.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&");
+      const escaped = escapeForPattern(name);
       return `${/^\p{L}/u.test(name) ? "(?<!\\p{L})" : ""}${escaped}${/\p{L}$/u.test(name) ? "(?!\\p{L})" : ""}`;
     });
   return alternatives.length === 0 ? /((?!))/ : new RegExp(`(${alternatives.join("|")})`, "iu");

@@ -26,6 +26,7 @@ const PRECISION: Readonly<Record<ElementType, string>> = {
 /** The mark of a constant that is stored narrow and computed wide: the plugin keeps it narrow. */
 const DECOMPRESSION = '<rt_info><attribute name="decompression" version="0"/></rt_info>';
 
+/** Collects the layers of one model; what each method gives is the port that later layers read. */
 export class IrWriter {
   readonly #layers: string[] = [];
   readonly #edges: string[] = [];
@@ -56,7 +57,7 @@ export class IrWriter {
   }
 
   /** A constant of the graph's own; equal ones are written once. */
-  constant(type: "f32" | "i64" | ElementType, shape: readonly number[], bytes: Uint8Array): Port {
+  constant(type: ElementType, shape: readonly number[], bytes: Uint8Array): Port {
     const offset = this.#constantsAt + this.#constantBytes;
     this.#constants.push(bytes);
     this.#constantBytes += bytes.byteLength;
