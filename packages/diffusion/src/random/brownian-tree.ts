@@ -27,7 +27,7 @@ export interface BrownianNoise {
  * noise levels over the square root of their distance, with a minus sign where the level falls. It is a pure function
  * of the seed and the interval, whatever was asked before, so a run that goes on elsewhere needs no state.
  *
- * The path is a virtual Brownian tree over halved intervals (Li et al. 2020, arXiv:2001.01328, section 4), with the
+ * The path is a virtual Brownian tree over halved intervals (Li et al. 2020, arXiv 2001.01328, section 4), with the
  * numbers that `torchsde.BrownianInterval(entropy=seed, tol=1e-6, pool_size=24, halfway_tree=True)` gives; diffusers'
  * and k-diffusion's `BrownianTreeNoiseSampler` are built on it.
  * @throws KilnError `invalid_request` at the first draw where the interval is empty

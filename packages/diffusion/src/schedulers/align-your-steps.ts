@@ -5,7 +5,7 @@ import { MAX_STEPS } from "./config.ts";
 import { timestepOfSigma } from "./sigmas.ts";
 import { linspace } from "./spacing.ts";
 
-/** Timesteps for ten steps that were optimised for each family (Sabour et al. 2024, arXiv:2404.14507), as diffusers' `AysSchedules` lists them. */
+/** Timesteps for ten steps that were optimised for each family (Sabour et al. 2024, arXiv 2404.14507), as diffusers' `AysSchedules` lists them. */
 export const ALIGN_YOUR_STEPS = {
   sdxl: [999, 845, 730, 587, 443, 310, 193, 116, 53, 13],
   sd15: [999, 850, 736, 645, 545, 455, 343, 233, 124, 24],

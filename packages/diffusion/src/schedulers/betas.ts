@@ -4,7 +4,7 @@ import type { SchedulerConfig } from "./scheduler.ts";
 const BETA_SCHEDULES = ["linear", "scaled_linear", "squaredcos_cap_v2", "exp", "laplace", "sigmoid"] as const;
 type BetaSchedule = (typeof BETA_SCHEDULES)[number];
 
-/** No step may take away more than this share of the signal's variance (Nichol and Dhariwal 2021, arXiv:2102.09672). */
+/** No step may take away more than this share of the signal's variance (Nichol and Dhariwal 2021, arXiv 2102.09672). */
 const MAX_BETA = 0.999;
 
 /** What stands for zero terminal signal in schedulers that divide by it. */
@@ -39,7 +39,7 @@ export interface NoiseTable {
 
 /**
  * The table that a configuration describes by `beta_start`, `beta_end`, `beta_schedule` or `trained_betas`,
- * with zero terminal SNR where `rescale_betas_zero_snr` asks for it (Lin et al. 2023, arXiv:2305.08891, algorithm 1).
+ * with zero terminal SNR where `rescale_betas_zero_snr` asks for it (Lin et al. 2023, arXiv 2305.08891, algorithm 1).
  * @throws KilnError `invalid_request` for values out of range and unknown schedules
  */
 export function noiseTable(config: SchedulerConfig, defaults: BetaDefaults): NoiseTable {

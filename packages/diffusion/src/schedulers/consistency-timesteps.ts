@@ -5,7 +5,7 @@ import { readGivenTimesteps, readSteps } from "./spacing.ts";
 
 /**
  * The timesteps of LCM and TCD: `steps` of the `original_inference_steps` (50) on which the network was distilled,
- * spread evenly from the noisiest (Luo et al. 2023, arXiv:2310.04378, section 4.3, as diffusers spreads them).
+ * spread evenly from the noisiest (Luo et al. 2023, arXiv 2310.04378, section 4.3, as diffusers spreads them).
  * @throws KilnError `invalid_request` for more steps than the distillation had
  */
 export function consistencyTimesteps(config: SchedulerConfig, run: SchedulerRun, train: number): Float64Array {

@@ -8,7 +8,7 @@ import { advance, alphaAt, timestepSpace } from "./run-tables.ts";
 import type { Scheduler, SchedulerConfig, SchedulerRun } from "./scheduler.ts";
 import { readSteps, refuseGiven, spacedTimesteps } from "./spacing.ts";
 
-/** Denoising diffusion implicit models (Song et al. 2020, arXiv:2010.02502, equation 12), as diffusers' `DDIMScheduler`. */
+/** Denoising diffusion implicit models (Song et al. 2020, arXiv 2010.02502, equation 12), as diffusers' `DDIMScheduler`. */
 export const ddim: SchedulerDefinition = {
   className: "DDIMScheduler",
   names: { DDIM: {} },

@@ -11,7 +11,7 @@ import { readGivenTimesteps, readSteps, refuseGiven, spacedTimesteps } from "./s
 /** Variances below this are drawn as if they were this, so that a logarithm stays finite. */
 const SMALLEST_VARIANCE = 1e-20;
 
-/** Denoising diffusion probabilistic models (Ho et al. 2020, arXiv:2006.11239, equations 6 and 7), as diffusers' `DDPMScheduler`. */
+/** Denoising diffusion probabilistic models (Ho et al. 2020, arXiv 2006.11239, equations 6 and 7), as diffusers' `DDPMScheduler`. */
 export const ddpm: SchedulerDefinition = {
   className: "DDPMScheduler",
   names: { DDPM: {} },

@@ -14,7 +14,7 @@ const SHORT_RUN = 15;
 
 const SUPPORTED: readonly SigmaSpacing[] = ["karras", "exponential", "beta"];
 
-/** The diffusion exponential integrator sampler in log rho (Zhang and Chen 2022, arXiv:2204.13902, section 3.3), as diffusers' `DEISMultistepScheduler`. */
+/** The diffusion exponential integrator sampler in log rho (Zhang and Chen 2022, arXiv 2204.13902, section 3.3), as diffusers' `DEISMultistepScheduler`. */
 export const deis: SchedulerDefinition = {
   className: "DEISMultistepScheduler",
   names: { DEIS: {} },

@@ -23,7 +23,7 @@ import { refuseGiven } from "./spacing.ts";
 /** Runs shorter than this end with lower orders where `lower_order_final` is set. */
 const SHORT_RUN = 15;
 
-/** DPM-Solver and DPM-Solver++ as multistep methods (Lu et al. 2022, arXiv:2211.01095, algorithm 2), as diffusers' `DPMSolverMultistepScheduler`. */
+/** DPM-Solver and DPM-Solver++ as multistep methods (Lu et al. 2022, arXiv 2211.01095, algorithm 2), as diffusers' `DPMSolverMultistepScheduler`. */
 export const dpmMultistep: SchedulerDefinition = {
   className: "DPMSolverMultistepScheduler",
   names: {

@@ -19,7 +19,7 @@ import type { Scheduler, SchedulerConfig, SchedulerRun } from "./scheduler.ts";
 import { closedSigmas, readFinalSigma } from "./sigmas.ts";
 import { refuseGiven } from "./spacing.ts";
 
-/** DPM-Solver++ as a singlestep method (Lu et al. 2022, arXiv:2211.01095, algorithm 1), as diffusers' `DPMSolverSinglestepScheduler`. */
+/** DPM-Solver++ as a singlestep method (Lu et al. 2022, arXiv 2211.01095, algorithm 1), as diffusers' `DPMSolverSinglestepScheduler`. */
 export const dpmSinglestep: SchedulerDefinition = {
   className: "DPMSolverSinglestepScheduler",
   names: { "DPM++ 2S": { solver_order: 2, algorithm_type: "dpmsolver++" } },

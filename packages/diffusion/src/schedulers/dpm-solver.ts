@@ -50,8 +50,8 @@ export interface DpmUpdate {
 }
 
 /**
- * The exponential integrator of Lu et al. 2022 (arXiv:2211.01095, equations 3.7 and 4.1 to 4.3, and appendix B for orders
- * two and three; arXiv:2206.00927 for noise prediction), with the factors that diffusers uses.
+ * The exponential integrator of Lu et al. 2022 (arXiv 2211.01095, equations 3.7 and 4.1 to 4.3, and appendix B for orders
+ * two and three; arXiv 2206.00927 for noise prediction), with the factors that diffusers uses.
  */
 export function dpmUpdate(update: DpmUpdate): Float32Array {
   const { algorithm, sample, from, to, value, first = [], second = [], noise } = update;

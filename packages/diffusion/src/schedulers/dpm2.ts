@@ -10,7 +10,7 @@ import type { Scheduler, SchedulerConfig, SchedulerRun } from "./scheduler.ts";
 import { closedSigmas, readSigmaSpacing, timestepOfSigma } from "./sigmas.ts";
 import { refuseGiven } from "./spacing.ts";
 
-/** DPM-Solver-2 over sigma (Karras et al. 2022, arXiv:2206.00364, section 3; k-diffusion's `sample_dpm_2`), as diffusers' `KDPM2DiscreteScheduler`. */
+/** DPM-Solver-2 over sigma (Karras et al. 2022, arXiv 2206.00364, section 3; k-diffusion's `sample_dpm_2`), as diffusers' `KDPM2DiscreteScheduler`. */
 export const dpm2: SchedulerDefinition = {
   className: "KDPM2DiscreteScheduler",
   names: { DPM2: {} },

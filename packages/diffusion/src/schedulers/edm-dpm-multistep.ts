@@ -5,7 +5,7 @@ import { type PathPoint, readDpmAlgorithm } from "./dpm-solver.ts";
 import { edmRun } from "./edm.ts";
 import { readLimiter } from "./prediction.ts";
 
-/** DPM-Solver++ as a multistep method for networks of Karras et al. 2022 (arXiv:2206.00364), as diffusers' `EDMDPMSolverMultistepScheduler`. */
+/** DPM-Solver++ as a multistep method for networks of Karras et al. 2022 (arXiv 2206.00364), as diffusers' `EDMDPMSolverMultistepScheduler`. */
 export const edmDpmMultistep: SchedulerDefinition = {
   className: "EDMDPMSolverMultistepScheduler",
   names: { "EDM DPM++ 2M": {} },

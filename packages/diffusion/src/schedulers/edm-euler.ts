@@ -3,7 +3,7 @@ import type { SchedulerDefinition } from "./definition.ts";
 import { edmRun } from "./edm.ts";
 import { advance } from "./run-tables.ts";
 
-/** Euler's method for networks of Karras et al. 2022 (arXiv:2206.00364, algorithm 2 without churn), as diffusers' `EDMEulerScheduler`. */
+/** Euler's method for networks of Karras et al. 2022 (arXiv 2206.00364, algorithm 2 without churn), as diffusers' `EDMEulerScheduler`. */
 export const edmEuler: SchedulerDefinition = {
   className: "EDMEulerScheduler",
   names: { "EDM Euler": {} },

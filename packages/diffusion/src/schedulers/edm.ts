@@ -6,7 +6,7 @@ import type { Scheduler, SchedulerConfig, SchedulerRun } from "./scheduler.ts";
 import { closedSigmas, karrasSigmas, readFinalSigma } from "./sigmas.ts";
 import { readSteps, refuseGiven } from "./spacing.ts";
 
-/** What the two schedulers for networks trained as in Karras et al. 2022 (arXiv:2206.00364, table 1) share. */
+/** What the two schedulers for networks trained as in Karras et al. 2022 (arXiv 2206.00364, table 1) share. */
 export interface EdmRun {
   readonly base: Omit<Scheduler, "order" | "step">;
   readonly sigmas: Float64Array;

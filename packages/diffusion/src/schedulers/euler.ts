@@ -9,7 +9,7 @@ import type { Scheduler, SchedulerConfig, SchedulerRun } from "./scheduler.ts";
 import { closedSigmas, readFinalSigma, readSigmaSpacing, timestepOfSigma } from "./sigmas.ts";
 import { linspace, readGivenSigmas } from "./spacing.ts";
 
-/** Euler's method on the probability flow (Karras et al. 2022, arXiv:2206.00364, algorithm 2 without churn), as diffusers' `EulerDiscreteScheduler`. */
+/** Euler's method on the probability flow (Karras et al. 2022, arXiv 2206.00364, algorithm 2 without churn), as diffusers' `EulerDiscreteScheduler`. */
 export const euler: SchedulerDefinition = {
   className: "EulerDiscreteScheduler",
   names: { Euler: {} },

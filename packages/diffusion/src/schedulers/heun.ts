@@ -8,7 +8,7 @@ import type { Scheduler, SchedulerConfig, SchedulerRun } from "./scheduler.ts";
 import { closedSigmas } from "./sigmas.ts";
 import { refuseGiven } from "./spacing.ts";
 
-/** Heun's second-order method (Karras et al. 2022, arXiv:2206.00364, algorithm 1 without churn), as diffusers' `HeunDiscreteScheduler`. */
+/** Heun's second-order method (Karras et al. 2022, arXiv 2206.00364, algorithm 1 without churn), as diffusers' `HeunDiscreteScheduler`. */
 export const heun: SchedulerDefinition = {
   className: "HeunDiscreteScheduler",
   names: { Heun: {} },

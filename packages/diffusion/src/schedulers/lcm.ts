@@ -18,7 +18,7 @@ export const CONSISTENCY_BETAS = {
   zeroTerminal: DDPM_BETAS.zeroTerminal,
 } as const;
 
-/** Multistep sampling of latent consistency models (Luo et al. 2023, arXiv:2310.04378, algorithm 3), as diffusers' `LCMScheduler`. */
+/** Multistep sampling of latent consistency models (Luo et al. 2023, arXiv 2310.04378, algorithm 3), as diffusers' `LCMScheduler`. */
 export const lcm: SchedulerDefinition = {
   className: "LCMScheduler",
   names: { LCM: {} },

@@ -23,7 +23,7 @@ const MULTISTEP_WEIGHTS: readonly (readonly number[])[] = [
 /** The share of each of a Runge-Kutta step's four outputs. */
 const RUNGE_KUTTA_WEIGHTS = [1 / 6, 1 / 3, 1 / 3, 1 / 6];
 
-/** Pseudo numerical methods (Liu et al. 2022, arXiv:2202.09778, equations 9 to 13), as diffusers' `PNDMScheduler`. */
+/** Pseudo numerical methods (Liu et al. 2022, arXiv 2202.09778, equations 9 to 13), as diffusers' `PNDMScheduler`. */
 export const pndm: SchedulerDefinition = {
   className: "PNDMScheduler",
   names: { PNDM: { skip_prk_steps: true }, PLMS: { skip_prk_steps: true } },

@@ -3,7 +3,7 @@ import { readChoice, readFlag, readNumber } from "./config.ts";
 import type { SchedulerConfig } from "./scheduler.ts";
 
 const PREDICTIONS = ["epsilon", "v_prediction", "sample"] as const;
-/** What the network answers: the noise, the velocity of Salimans and Ho 2022 (arXiv:2202.00512), or the finished sample. */
+/** What the network answers: the noise, the velocity of Salimans and Ho 2022 (arXiv 2202.00512), or the finished sample. */
 export type Prediction = (typeof PREDICTIONS)[number];
 
 export function readPrediction(config: SchedulerConfig, supported: readonly Prediction[] = PREDICTIONS): Prediction {
@@ -66,7 +66,7 @@ export function predictOriginalAtSigma(
 }
 
 /**
- * What the configuration does to predicted samples: `thresholding` (Saharia et al. 2022, arXiv:2205.11487, section 2.3),
+ * What the configuration does to predicted samples: `thresholding` (Saharia et al. 2022, arXiv 2205.11487, section 2.3),
  * else `clip_sample` where the algorithm has it, else nothing.
  */
 export function readLimiter(

@@ -5,9 +5,9 @@ import { readChoice, readFlag, readOptionalNumber } from "./config.ts";
 import type { SchedulerConfig } from "./scheduler.ts";
 import { linspace } from "./spacing.ts";
 
-/** The exponent of Karras et al. 2022 (arXiv:2206.00364, equation 5). */
+/** The exponent of Karras et al. 2022 (arXiv 2206.00364, equation 5). */
 const KARRAS_RHO = 7;
-/** Both parameters of the beta spacing (Lee et al. 2024, arXiv:2407.12173). */
+/** Both parameters of the beta spacing (Lee et al. 2024, arXiv 2407.12173). */
 const BETA_SHAPE = 0.6;
 
 /** A spacing of the noise levels themselves, in place of one of the timesteps. */
@@ -41,7 +41,7 @@ export function readSigmaSpacing(
 /**
  * `count` noise levels from `high` to `low`, falling. `sigma_max` and `sigma_min` of the configuration replace the ends.
  * Sources: Karras and beta as above; exponential is even in log sigma; Lu is even in log sigma too, by
- * Lu et al. 2022 (arXiv:2206.00927), whose ends are the table's own.
+ * Lu et al. 2022 (arXiv 2206.00927), whose ends are the table's own.
  */
 export function spaceSigmas(
   spacing: SigmaSpacing,
@@ -58,7 +58,7 @@ export function spaceSigmas(
   return linspace(0, 1, count).map((ramp) => min + betaQuantile(1 - ramp, BETA_SHAPE, BETA_SHAPE) * (max - min));
 }
 
-/** `count` noise levels from `max` to `min` whose rho-th roots are evenly spaced: equation 5 of arXiv:2206.00364. */
+/** `count` noise levels from `max` to `min` whose rho-th roots are evenly spaced: equation 5 of arXiv 2206.00364. */
 export function karrasSigmas(min: number, max: number, count: number, rho = KARRAS_RHO): Float64Array {
   const [from, to] = [max ** (1 / rho), min ** (1 / rho)];
   return linspace(0, 1, count).map((ramp) => (from + ramp * (to - from)) ** rho);

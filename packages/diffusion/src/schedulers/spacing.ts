@@ -11,7 +11,7 @@ export function readSpacing(config: SchedulerConfig, fallback: Spacing): Spacing
 }
 
 /**
- * The training timesteps of a run, falling, spaced as Lin et al. 2023 (arXiv:2305.08891, table 2) name it.
+ * The training timesteps of a run, falling, spaced as Lin et al. 2023 (arXiv 2305.08891, table 2) name it.
  * `leading` counts up from `steps_offset`, `trailing` down from the end, `linspace` meets both ends.
  *
  * Trailing gives exactly `steps` timesteps; diffusers' arithmetic gives one more, -1, for a few numbers of steps

@@ -12,7 +12,7 @@ import { refuseGiven } from "./spacing.ts";
 /** diffusers' default of the stochasticity, which the paper calls gamma. */
 const DEFAULT_ETA = 0.3;
 
-/** Strategic stochastic sampling of trajectory consistency models (Zheng et al. 2024, arXiv:2402.19159, algorithm 2), as diffusers' `TCDScheduler`. */
+/** Strategic stochastic sampling of trajectory consistency models (Zheng et al. 2024, arXiv 2402.19159, algorithm 2), as diffusers' `TCDScheduler`. */
 export const tcd: SchedulerDefinition = {
   className: "TCDScheduler",
   names: { TCD: {} },

@@ -13,7 +13,7 @@ import { refuseGiven } from "./spacing.ts";
 
 const SUPPORTED: readonly SigmaSpacing[] = ["karras", "exponential", "beta"];
 
-/** The unified predictor-corrector (Zhao et al. 2023, arXiv:2302.04867, algorithms 5 to 8), as diffusers' `UniPCMultistepScheduler`. */
+/** The unified predictor-corrector (Zhao et al. 2023, arXiv 2302.04867, algorithms 5 to 8), as diffusers' `UniPCMultistepScheduler`. */
 export const unipc: SchedulerDefinition = {
   className: "UniPCMultistepScheduler",
   names: { UniPC: {} },

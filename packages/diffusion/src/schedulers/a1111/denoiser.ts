@@ -52,7 +52,7 @@ export function logSigmaTable(sigmas: Float64Array): { timestepOf(sigma: number)
   };
 }
 
-/** arXiv:2206.00364, equation 7, with the scalings of a variance-preserving network (c_skip, c_out of its Table 1). */
+/** arXiv 2206.00364, equation 7, with the scalings of a variance-preserving network (c_skip, c_out of its Table 1). */
 function denoise(prediction: Prediction, output: Float32Array, sample: Float32Array, sigma: number): Float32Array {
   switch (prediction) {
     case "epsilon":

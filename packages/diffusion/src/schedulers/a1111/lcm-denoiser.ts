@@ -4,7 +4,7 @@ import { linspace } from "../spacing.ts";
 import { createDenoiser, type Denoiser, logSigmaTable } from "./denoiser.ts";
 import { TRAINING_STEPS } from "./noise-table.ts";
 
-/** A latent consistency model is distilled on this many of the training timesteps (arXiv:2310.04378, section 4.3). */
+/** A latent consistency model is distilled on this many of the training timesteps (arXiv 2310.04378, section 4.3). */
 const DISTILLED_STEPS = 50;
 const SKIP = TRAINING_STEPS / DISTILLED_STEPS;
 /** Even spacings often fall half way between two levels; within float32's rounding of log sigma the lower one is taken, as there. */

@@ -11,7 +11,7 @@ const LAST_ALPHA_BAR = 4.8973451890853435e-8;
 /**
  * The cumulative products of alpha at the training timesteps 0..999 ("scaled linear" betas; one table for SD 1.x and SDXL).
  * With `zeroTerminalSnr` the square roots are shifted and stretched so that the last is almost 0
- * (arXiv:2305.08891, Algorithm 1), as AUTOMATIC1111 does.
+ * (arXiv 2305.08891, Algorithm 1), as AUTOMATIC1111 does.
  */
 export function alphaBars(zeroTerminalSnr: boolean): Float64Array {
   const bars = new Float64Array(TRAINING_STEPS);

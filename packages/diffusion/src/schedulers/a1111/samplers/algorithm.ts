@@ -34,7 +34,7 @@ export interface Plan {
 export interface SamplerOptions {
   /** How much of the noise is renewed at each step of an ancestral or stochastic sampler. */
   readonly eta: number;
-  /** Stochasticity of Euler, Heun and DPM2 (arXiv:2206.00364, Algorithm 2), spread over the steps between `sTmin` and `sTmax`. */
+  /** Stochasticity of Euler, Heun and DPM2 (arXiv 2206.00364, Algorithm 2), spread over the steps between `sTmin` and `sTmax`. */
   readonly sChurn: number;
   readonly sTmin: number;
   readonly sTmax: number;

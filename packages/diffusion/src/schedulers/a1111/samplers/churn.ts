@@ -14,7 +14,7 @@ export interface ChurnedStep {
 const MAX_GAMMA = Math.SQRT2 - 1;
 
 /**
- * Raises the noise level at the beginning of each step (arXiv:2206.00364, Algorithm 2, lines 4 to 6).
+ * Raises the noise level at the beginning of each step (arXiv 2206.00364, Algorithm 2, lines 4 to 6).
  * As in k-diffusion, noise is drawn at every step of a run with churn, whether the step uses it or not.
  */
 export function churned(

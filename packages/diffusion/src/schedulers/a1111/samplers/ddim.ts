@@ -2,7 +2,7 @@ import { weightedSum } from "../../arithmetic.ts";
 import type { Evaluation } from "./algorithm.ts";
 import { movesDown, type TimestepMove } from "./timesteps.ts";
 
-/** DDIM (arXiv:2010.02502, equations 12 and 16); `eta` 0 is deterministic. */
+/** DDIM (arXiv 2010.02502, equations 12 and 16); `eta` 0 is deterministic. */
 export function ddim(timesteps: readonly number[], alphaBars: Float64Array, eta: number): Evaluation[] {
   return movesDown(timesteps, alphaBars).map((move) => ({
     level: move.timestep,

@@ -4,7 +4,7 @@ import { type Evaluation, type Point, type Progress, remembered, type SamplerOpt
 import { ancestralStep } from "./ancestral-step.ts";
 
 /**
- * DPM-Solver-fast (arXiv:2206.00927, Appendix D): steps of third order, and lower ones at the end, that evaluate the network
+ * DPM-Solver-fast (arXiv 2206.00927, Appendix D): steps of third order, and lower ones at the end, that evaluate the network
  * `evaluations` times in all between two noise levels; with ancestral noise where `eta` is above 0, as k-diffusion's `sample_dpm_fast`.
  * Positions are t = -log sigma.
  */

@@ -1,7 +1,7 @@
 import { eulerStep, weightedSum } from "../../arithmetic.ts";
 import { type SigmaSampler, stepsOver } from "./algorithm.ts";
 
-/** DPM-Solver++(2M) (arXiv:2211.01095, Algorithm 2); the first step and one that ends at 0 are of first order, as in k-diffusion. */
+/** DPM-Solver++(2M) (arXiv 2211.01095, Algorithm 2); the first step and one that ends at 0 are of first order, as in k-diffusion. */
 export const dpmpp2m: SigmaSampler = (sigmas) => ({
   evaluations: stepsOver(sigmas).map(({ sigma, next }, step) => ({
     level: sigma,

@@ -2,7 +2,7 @@ import { eulerStep, weightedSum } from "../../arithmetic.ts";
 import { type Evaluation, remembered, type SigmaSampler, stepsOver } from "./algorithm.ts";
 import { ancestralStep } from "./ancestral-step.ts";
 
-/** DPM-Solver++(2S) (arXiv:2211.01095, Algorithm 1, r = 1/2) with ancestral noise, as k-diffusion's `sample_dpmpp_2s_ancestral`. */
+/** DPM-Solver++(2S) (arXiv 2211.01095, Algorithm 1, r = 1/2) with ancestral noise, as k-diffusion's `sample_dpmpp_2s_ancestral`. */
 export const dpmpp2sAncestral: SigmaSampler = (sigmas, { eta, sNoise }) => ({
   evaluations: stepsOver(sigmas).flatMap(({ sigma, next }): Evaluation[] => {
     const { down, up } = ancestralStep(sigma, next, eta);

@@ -2,7 +2,7 @@ import { eulerStep } from "../../arithmetic.ts";
 import type { SigmaSampler } from "./algorithm.ts";
 import { churned } from "./churn.ts";
 
-/** Euler steps along the probability flow (arXiv:2206.00364, Algorithm 2 without its second half). */
+/** Euler steps along the probability flow (arXiv 2206.00364, Algorithm 2 without its second half). */
 export const euler: SigmaSampler = (sigmas, options) => {
   const { steps, prepare } = churned(sigmas, options);
   const evaluations = steps.map(({ sigmaHat, next, arrive }) => ({

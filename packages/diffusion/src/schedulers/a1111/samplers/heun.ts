@@ -2,7 +2,7 @@ import { eulerStep, weightedSum } from "../../arithmetic.ts";
 import { type Evaluation, remembered, type SigmaSampler } from "./algorithm.ts";
 import { type ChurnedStep, churned } from "./churn.ts";
 
-/** Heun's method: the slope is the mean of those at both ends of a step (arXiv:2206.00364, Algorithm 2). */
+/** Heun's method: the slope is the mean of those at both ends of a step (arXiv 2206.00364, Algorithm 2). */
 export const heun: SigmaSampler = (sigmas, options) => {
   const { steps, prepare } = churned(sigmas, options);
   return { evaluations: steps.flatMap(heunStep), prepare };

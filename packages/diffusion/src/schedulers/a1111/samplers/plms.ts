@@ -11,7 +11,7 @@ const WEIGHTS: readonly (readonly number[])[] = [
   [55 / 24, -59 / 24, 37 / 24, -9 / 24],
 ];
 
-/** Pseudo linear multistep (PNDM, arXiv:2202.09778, equation 12); the first step asks twice, as an improved Euler step. */
+/** Pseudo linear multistep (PNDM, arXiv 2202.09778, equation 12); the first step asks twice, as an improved Euler step. */
 export function plms(timesteps: readonly number[], alphaBars: Float64Array): Evaluation[] {
   return movesDown(timesteps, alphaBars).flatMap((move, index): Evaluation[] => {
     if (index > 0) {

@@ -10,7 +10,7 @@ const RESTART_FROM = 0.1;
 const RESTART_TO = 2;
 
 /**
- * Heun steps that go back once or more from a low to a middle noise level by adding noise (arXiv:2306.14878), with
+ * Heun steps that go back once or more from a low to a middle noise level by adding noise (arXiv 2306.14878), with
  * AUTOMATIC1111's choice of levels: runs of 20 steps and more follow Karras' spacing and go back from 0.1 to 2.
  */
 export const restart: SigmaSampler = (sigmas, { sNoise }) => {

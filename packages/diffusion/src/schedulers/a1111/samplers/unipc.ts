@@ -14,7 +14,7 @@ interface Place {
 }
 
 /**
- * UniPC, order 3, variant B1, data prediction, lower order at the end (arXiv:2302.04867, Algorithms 5 to 8), at evenly spaced
+ * UniPC, order 3, variant B1, data prediction, lower order at the end (arXiv 2302.04867, Algorithms 5 to 8), at evenly spaced
  * timesteps from `start` (in training timesteps, 999 for a whole run) to 0, where it ends without a last evaluation.
  * The prediction of `Point` is epsilon. History: [samples before the last move, data predictions of up to three places].
  */

@@ -3,7 +3,7 @@ import { linspace } from "../../spacing.ts";
 import type { Schedule } from "./schedule.ts";
 
 /**
- * The published levels (arXiv:2404.14507), or their log-linear interpolation where another number of levels is asked for.
+ * The published levels (arXiv 2404.14507), or their log-linear interpolation where another number of levels is asked for.
  * As in AUTOMATIC1111, the closing 0 comes after `n` levels, and a single level is the lowest one.
  */
 export const alignYourSteps: Schedule = ({ n, family }) => {

@@ -3,7 +3,7 @@ import { linspace } from "../../spacing.ts";
 import type { Schedule } from "./schedule.ts";
 
 /**
- * Levels at the quantiles of a beta distribution (arXiv:2407.12173; alpha and beta 0.6), as AUTOMATIC1111 reads it:
+ * Levels at the quantiles of a beta distribution (arXiv 2407.12173; alpha and beta 0.6), as AUTOMATIC1111 reads it:
  * the quantile places sigma itself, not the timestep, between its two ends.
  */
 export const beta: Schedule = ({ n, sigmaMin, sigmaMax, betaAlpha, betaBeta }) => [

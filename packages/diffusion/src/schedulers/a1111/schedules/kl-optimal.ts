@@ -1,7 +1,7 @@
 import type { Schedule } from "./schedule.ts";
 
 /**
- * Sigmas whose arc tangents are evenly spaced (Align Your Steps, arXiv:2404.14507, the closed form for a Gaussian, section 3.2).
+ * Sigmas whose arc tangents are evenly spaced (Align Your Steps, arXiv 2404.14507, the closed form for a Gaussian, section 3.2).
  * It has `n + 1` levels and ends at `sigmaMin`, not at 0. Angles are held in float32 as in the reference, because the tangent of
  * an angle near a right one (zero terminal SNR) carries their rounding into the fourth digit of sigma.
  */
