@@ -8,6 +8,7 @@ import { loadSettings } from "../../settings/load.ts";
 import { openSocket } from "../../testing/open-socket.ts";
 import { startTestServer, type TestServer } from "../../testing/start-test-server.ts";
 import { Client, register } from "../../testing/views-client.ts";
+import { Accounts } from "./accounts.ts";
 
 const log = pino({ level: "silent" });
 
@@ -129,6 +130,14 @@ describe("accounts", () => {
     } finally {
       rmSync(dataDir, { recursive: true, force: true });
     }
+  });
+
+  test("of too many who come at once the last are asked to come again", async () => {
+    const accounts = new Accounts(server.context.documents, server.context.loginAttempts);
+    const logins = Array.from({ length: 17 }, async (_, at) => await accounts.login(`flood${at}@example.org`, "a password"));
+    const codes = (await Promise.allSettled(logins)).map((each) => each.status === "rejected" && each.reason.message);
+    expect(codes.slice(0, -1)).toEqual(Array.from({ length: 16 }, () => "Invalid credentials"));
+    expect(codes.at(-1)).toContain("at once");
   });
 
   test("once a key exists, a token or a key is needed, and registering needs an admin", async () => {
