@@ -1,4 +1,5 @@
 import sharp from "sharp";
+import { ServiceError } from "../errors.ts";
 import type { Catalogue } from "../models/catalogue.ts";
 import type { ModelInfo } from "../models/model.ts";
 import { fitPicture } from "./fit-picture.ts";
@@ -20,7 +21,7 @@ const DARK = 24;
 const DARK_SHARE = 0.5;
 
 /** Whether a picture is a drawn skeleton, which a ControlNet reads as it is, and no photo. It must have been decoded before. */
-export async function isSkeleton(picture: Uint8Array): Promise<boolean> {
+async function isSkeleton(picture: Uint8Array): Promise<boolean> {
   const size = { fit: "fill", kernel: "nearest" } as const;
   const pixels = await sharp(picture)
     .flatten({ background: "#000" })
@@ -36,8 +37,19 @@ export async function isSkeleton(picture: Uint8Array): Promise<boolean> {
   return dark >= DARK_SHARE * SAMPLE ** 2;
 }
 
-/** A skeleton at the size that is drawn: whole, centred, on black. Raises `picture_invalid`, which names the field. */
-export async function fitPose(bytes: Uint8Array, width: number, height: number, field: string): Promise<Buffer> {
-  const fitted = await fitPicture(bytes, width, height, "contain", field);
+/**
+ * A skeleton at the size that is drawn: whole, centred, on black. Raises `picture_invalid` for `pose` when it cannot be
+ * read or is no skeleton.
+ */
+export async function fitPose(bytes: Uint8Array, width: number, height: number): Promise<Buffer> {
+  const fitted = await fitPicture(bytes, width, height, "contain", "pose");
+  // Looked at before the black around it counts.
+  if (!(await isSkeleton(bytes))) {
+    throw new ServiceError(
+      "picture_invalid",
+      "pose: looks like a photo, and no pose extractor is installed; send a skeleton, drawn on black, or leave the pose out.",
+      { field: "pose" },
+    );
+  }
   return await sharp(fitted).flatten({ background: "#000" }).png({ compressionLevel: 1 }).toBuffer();
 }

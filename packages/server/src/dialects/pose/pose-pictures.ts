@@ -3,7 +3,7 @@ import type { Caller } from "../../auth/caller.ts";
 import { ServiceError } from "../../errors.ts";
 import type { ServerContext } from "../../http/dialect.ts";
 import type { ModelInfo } from "../../models/model.ts";
-import { findPoseControl, fitPose, isSkeleton } from "../pose-control.ts";
+import { findPoseControl, fitPose } from "../pose-control.ts";
 
 /** Poses that are remembered: applications draw many pictures of few poses. */
 const REMEMBERED = 256;
@@ -36,7 +36,10 @@ export class PosePictures {
   ): Promise<{ model: string; image: string }> {
     const controlNet = findPoseControl(model, this.#context.catalogue);
     const key = createHash("sha256").update(`${caller.owner} ${size.width}x${size.height} `).update(bytes).digest("hex");
-    const image = this.#recall(key) ?? (await this.#prepare(bytes, size, caller, key));
+    const known = this.#recall(key);
+    if (controlNet && known !== undefined) return { model: controlNet.id, image: known };
+    const fitted = await fitPose(bytes, size.width, size.height);
+    // Only now, so that what cannot be a pose is said to be none; and before anything is kept.
     if (!controlNet) {
       throw new ServiceError(
         "model_not_found",
@@ -44,24 +47,10 @@ export class PosePictures {
         { field: "pose" },
       );
     }
-    return { model: controlNet.id, image };
+    return { model: controlNet.id, image: await this.#keep(fitted, caller, key) };
   }
 
-  async #prepare(
-    bytes: Buffer,
-    { width, height }: { width: number; height: number },
-    caller: Caller,
-    key: string,
-  ): Promise<string> {
-    const fitted = await fitPose(bytes, width, height, "pose");
-    // Looked at before the black around it counts.
-    if (!(await isSkeleton(bytes))) {
-      throw new ServiceError(
-        "picture_invalid",
-        "pose: looks like a photo, and no pose extractor is installed; send the skeleton, drawn on black.",
-        { field: "pose" },
-      );
-    }
+  async #keep(fitted: Buffer, caller: Caller, key: string): Promise<string> {
     const { id } = await this.#context.pictures.store(fitted, caller, "pose");
     const reference = `upload:${id}`;
     this.#known.set(key, { reference, until: Date.now() + REMEMBERED_MILLISECONDS });

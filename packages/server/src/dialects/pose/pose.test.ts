@@ -185,6 +185,7 @@ describe("with the test engine", () => {
     expect(await refusal(drawn.subarray(0, drawn.length / 2))).toContain("damaged or cut");
     expect(await refusal(await photo(128, 128))).toContain("no pose extractor is installed");
     expect(await refusal(drawn)).toContain("no ControlNet for poses is installed");
+    for await (const key of server.context.storage.list("uploads/")) expect.fail(`${key} is kept`);
   });
 
   test("half an upload is refused, and nothing is left waiting", async () => {

@@ -8,7 +8,7 @@ import type { GenerationRequestInput } from "../../jobs/request.ts";
 import { DEFAULT_PRESETS, type Presets, presetsSchema } from "../../models/presets.ts";
 import { recipeFor } from "../contract-recipe.ts";
 import { fitPicture } from "../fit-picture.ts";
-import { findPoseControl, fitPose, isSkeleton } from "../pose-control.ts";
+import { findPoseControl, fitPose } from "../pose-control.ts";
 import type { View } from "./view-job.ts";
 
 /** The contract's recipe. */
@@ -98,11 +98,7 @@ async function controlOf(
   caller: Caller,
   { catalogue, pictures }: ServerContext,
 ): Promise<{ control: { model: string; image: string } | undefined; warnings: string[]; pose_found: boolean }> {
-  const fitted = pose && (await fitPose(pose, width, height, "pose"));
-  if (pose && !(await isSkeleton(pose))) {
-    const message = "pose: must be a skeleton drawn on black; leave it out to draw without one.";
-    throw new ServiceError("picture_invalid", message, { field: "pose" });
-  }
+  const fitted = pose && (await fitPose(pose, width, height));
   const controlNet = findPoseControl(catalogue.default(), catalogue);
   if (!controlNet) {
     const warnings = ["No ControlNet for poses is installed: the pictures are drawn from the photo alone."];

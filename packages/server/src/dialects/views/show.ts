@@ -1,7 +1,8 @@
+import type { JobProgress } from "../../events/bus.ts";
 import type { ServerContext } from "../../http/dialect.ts";
 import { pictureKey, VIEWS, type View, type ViewJob } from "./view-job.ts";
 
-export interface ViewProgress {
+interface ViewProgress {
   view: View;
   step: number;
   total_steps: number;
@@ -51,8 +52,13 @@ function progressOf({ parts, open }: ViewJob["data"], { jobs }: ServerContext): 
   let furthest: ViewProgress | null = null;
   for (const view of VIEWS) {
     const progress = open && parts && !parts[view].done ? jobs.progressOf(parts[view].job) : undefined;
-    if (progress && progress.percent >= (furthest?.percentage ?? 0))
-      furthest = { view, step: progress.step, total_steps: progress.total_steps, percentage: progress.percent };
+    const shown = progress && showProgress(view, progress);
+    if (shown && shown.percentage >= (furthest?.percentage ?? 0)) furthest = shown;
   }
   return furthest;
+}
+
+/** Progress as the contract shows it. None while the model is loaded: how many steps a photo leaves is not known yet. */
+export function showProgress(view: View, { phase, step, total_steps, percent }: JobProgress): ViewProgress | undefined {
+  return phase === "loading" ? undefined : { view, step, total_steps, percentage: percent };
 }

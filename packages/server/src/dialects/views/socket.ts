@@ -6,7 +6,7 @@ import type { ServerContext } from "../../http/dialect.ts";
 import { keepSocket } from "../../http/keep-socket.ts";
 import { baseUrlOf } from "../../http/request-context.ts";
 import type { Accounts } from "./accounts.ts";
-import { showJob } from "./show.ts";
+import { showJob, showProgress } from "./show.ts";
 import type { ViewJobs } from "./view-jobs.ts";
 
 /** A reader who is this far behind is gone. */
@@ -62,9 +62,8 @@ async function tell(
   const found = await viewJobs.ofNative(event.job, concerned.length > 0);
   if (!found) return;
   if (event.type === "progress") {
-    const { step, total_steps, percent } = event.progress;
-    const progress = { view: found.view, step, total_steps, percentage: percent };
-    for (const { send } of concerned) send({ type: "progress_update", job_id: found.id, progress });
+    const progress = showProgress(found.view, event.progress);
+    if (progress) for (const { send } of concerned) send({ type: "progress_update", job_id: found.id, progress });
     return;
   }
   const known = await viewJobs.find(found.id);

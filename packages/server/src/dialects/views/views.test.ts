@@ -1,6 +1,8 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { lookAt } from "../../testing/look-at.ts";
 import { REFERENCE_FOLDER } from "../../testing/model-folders.ts";
+import { openSocket } from "../../testing/open-socket.ts";
 import { startTestServer, type TestServer } from "../../testing/start-test-server.ts";
 import { bytesAt, type Client, formOf, type Job, PHOTO, register, SKELETON } from "../../testing/views-client.ts";
 import { keysUnder, SLOWEST, startViewsServer } from "../../testing/views-server.ts";
@@ -113,6 +115,7 @@ test.skipIf(!REFERENCE_FOLDER)("two real pictures of a photo, with a white contr
   });
   try {
     const client = await register(server, "anna@example.org");
+    const socket = await openSocket(`${server.url}/ws/jobs/?token=${client.token}`);
     const created = [await client.create(), await client.create({}, PHOTO, SKELETON)];
     const [plain, posed] = [await client.ended(created[0]?.id ?? 0), await client.ended(created[1]?.id ?? 0)];
     expect(plain).toMatchObject({
@@ -121,6 +124,11 @@ test.skipIf(!REFERENCE_FOLDER)("two real pictures of a photo, with a white contr
       warnings: [expect.stringContaining("No pose was found")],
     });
     expect(posed).toMatchObject({ status: "completed", pose_found: true, warnings: [] });
+    const messages = socket.messages as { type: string; progress?: { total_steps: number } }[];
+    while (!messages.some(({ progress }) => progress)) await sleep(10);
+    // Of its 30 steps a photo leaves as many as the scenario's strength says, from the first news on.
+    expect(new Set(messages.flatMap(({ progress }) => progress?.total_steps ?? []))).toEqual(new Set([10]));
+    socket.close();
     const pictures: Buffer[] = [];
     for (const job of [plain, posed])
       for (const url of [job.simulation1_url, job.simulation2_url]) pictures.push(await bytesAt(url));
