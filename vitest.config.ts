@@ -12,6 +12,8 @@ export default defineConfig({
     maxWorkers: 2,
     testTimeout: 120_000,
     hookTimeout: 120_000,
+    // What is polled for comes when the machine gets to it. vitest gives up after a second.
+    expect: { poll: { timeout: 60_000 } },
     // Machines of CI are shared: what waits for processes to die and come back is tried once more there, and nowhere else.
     retry: process.env.CI ? 1 : 0,
   },

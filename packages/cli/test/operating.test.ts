@@ -142,10 +142,10 @@ test("jobs of the views service are processed anew", async () => {
       (await (await fetch(url + path, init)).json()) as { id: number; status: string };
     const { id } = await read("/api/jobs/", { method: "POST", body: form });
     const status = async () => (await read(`/api/jobs/${id}/`)).status;
-    await expect.poll(status, { timeout: 20_000 }).toBe("completed");
+    await expect.poll(status).toBe("completed");
     const answer = JSON.parse(await kiln("views", "process", String(id), String(id)));
     expect(answer).toEqual({ jobs: [{ id, status: expect.stringMatching(/^(queued|processing)$/) }] });
-    await expect.poll(status, { timeout: 20_000 }).toBe("completed");
+    await expect.poll(status).toBe("completed");
 
     for (const [word, reason] of [
       ["999999", /no job 999999/],

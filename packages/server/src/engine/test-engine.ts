@@ -6,9 +6,12 @@ import type { EngineEvent, EngineJob, PictureEngine } from "./picture-engine.ts"
 /** The test engine's one model. */
 export const TEST_MODEL = "kiln-test";
 
+/** A step of a job that a test wants to find under way: however busy the machine is, it is not over before the test comes. */
+const SLOW_MILLISECONDS = 1000;
+
 /**
  * Draws a flat picture after as many idle steps as the request has. It is for benches and tests of everything
- * around the engine. Words in the prompt make it fail in the ways that a real engine fails.
+ * around the engine. Words in the prompt make it slow, or fail in the ways that a real engine fails.
  */
 export class TestEngine implements PictureEngine {
   readonly device = "none";
@@ -35,8 +38,9 @@ export class TestEngine implements PictureEngine {
 
   async *submit({ request, checkpoint }: EngineJob, signal: AbortSignal): AsyncIterable<EngineEvent> {
     this.#loaded.add(checkpoint.id);
+    const pause = request.prompt.includes("[slow]") ? SLOW_MILLISECONDS : this.#stepMilliseconds;
     for (let step = 1; step <= request.steps; step++) {
-      if (this.#stepMilliseconds > 0) await sleep(this.#stepMilliseconds);
+      if (pause > 0) await sleep(pause);
       if (signal.aborted) throw new KilnError("cancelled", "The job was cancelled.");
       misbehave(request.prompt);
       yield { type: "progress", phase: "denoising", step, totalSteps: request.steps };

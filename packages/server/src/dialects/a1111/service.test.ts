@@ -80,12 +80,12 @@ test("progress while a picture is made, and none when there is nothing", async (
 
 test("interrupt ends a call, which answers with what is there; skip ends one batch of it", async () => {
   const isBusy = ({ progress }: Record<string, unknown>) => Number(progress) > 0.02;
-  const asked = drawn("/txt2img", { prompt: "to be interrupted", steps: 150, seed: 9 });
+  const asked = drawn("/txt2img", { prompt: "[slow] to be interrupted", steps: 150, seed: 9 });
   await until(() => get(`${API}/progress`), isBusy);
   expect(await post(`${API}/interrupt`)).toMatchObject({ status: 200, json: {} });
   const { images, info } = await asked;
   expect({ images, seed: info.seed, infotexts: info.infotexts }).toEqual({ images: [], seed: 9, infotexts: [] });
-  const two = drawn("/txt2img", { prompt: "to be skipped", steps: 60, n_iter: 2, seed: 20, subseed: 30 });
+  const two = drawn("/txt2img", { prompt: "[slow] to be skipped", steps: 5, n_iter: 2, seed: 20, subseed: 30 });
   await until(() => get(`${API}/progress`), isBusy);
   expect(await post(`${API}/skip`)).toMatchObject({ status: 200, json: null });
   expect((await two).info).toMatchObject({ all_seeds: [21], all_subseeds: [31] });
@@ -233,7 +233,7 @@ test("Basic and Bearer take the same key, each caller has options and progress o
   await server.call("POST", `${API}/options`, { samples_format: "webp" }, basic);
   expect((await server.call("GET", `${API}/options`, undefined, basic)).json).toMatchObject({ samples_format: "webp" });
   expect((await server.call("GET", `${API}/options`, undefined, bearer)).json).toMatchObject({ samples_format: "png" });
-  const asked = server.call("POST", `${API}/txt2img`, { prompt: "mine", steps: 100 }, basic);
+  const asked = server.call("POST", `${API}/txt2img`, { prompt: "[slow] mine", steps: 5 }, basic);
   const own = async () => (await server.call("GET", `${API}/progress`, undefined, basic)).json as { progress: number };
   await until(own, ({ progress }) => progress > 0);
   expect((await server.call("GET", `${API}/progress`, undefined, bearer)).json).toMatchObject({

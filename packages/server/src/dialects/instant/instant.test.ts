@@ -207,7 +207,7 @@ describe("with the test engine", () => {
     const leaving = new AbortController();
     const sent = fetch(`${server.url}/generate`, {
       method: "POST",
-      body: JSON.stringify({ prompt: "nobody waits", steps: 150, width: 64, height: 64 }),
+      body: JSON.stringify({ prompt: "[slow] nobody waits", steps: 150, width: 64, height: 64 }),
       headers: { "content-type": "application/json" },
       signal: leaving.signal,
     });

@@ -16,7 +16,7 @@ test("a PyWorker of Vast.ai's own, in front of the depth listener, finds its lin
         return "";
       }
     };
-    await expect.poll(read, { timeout: 10_000 }).toBe("Kiln model server ready\n");
+    await expect.poll(read).toBe("Kiln model server ready\n");
   } finally {
     await server.close();
     rmSync(folder, { recursive: true });
