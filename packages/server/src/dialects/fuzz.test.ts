@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { DIALECT_NAMES } from "../settings/listen.ts";
-import { FUZZ_PATHS, FUZZ_ROUTES, type FuzzRoute, type Kind } from "../testing/fuzz-routes.ts";
+import type { FuzzRoute, Kind } from "../testing/fuzz-faces.ts";
+import { FUZZ_PATHS, FUZZ_ROUTES } from "../testing/fuzz-routes.ts";
 import { startTestServer, type TestServer } from "../testing/start-test-server.ts";
 import { COMMON_DIALECTS, ROOT_DIALECTS } from "./index.ts";
 
