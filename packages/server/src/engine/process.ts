@@ -39,11 +39,15 @@ async function start(options: EngineOptions): Promise<void> {
     engine = started;
     const { device, backend, precision, card } = started;
     send({ type: "ready", about: { device, backend, precision, card } });
-    setInterval(async () => send({ type: "beat", memory: await started.memory(), loaded: started.loaded() }), BEAT_MILLISECONDS);
+    setInterval(() => void beat(started), BEAT_MILLISECONDS);
     endWithServer();
   } catch (error) {
     send({ type: "refused", error: failureOf(error) });
   }
+}
+
+async function beat(running: PictureEngine): Promise<void> {
+  send({ type: "beat", memory: await running.memory(), loaded: running.loaded() });
 }
 
 async function draw(running: PictureEngine, job: EngineJob): Promise<void> {
@@ -103,10 +107,17 @@ function receive(message: ToEngine): void {
       aborts.get(message.job)?.abort();
       break;
     case "load":
-      void answer(message.call, async () => await running.load(message.model));
+      void answer(message.call, async () => {
+        await running.load(message.model);
+        await beat(running);
+      });
       break;
     case "unload":
-      void answer(message.call, async () => await running.unload(message.id));
+      void answer(message.call, async () => {
+        await running.unload(message.id);
+        // The server knows what is in memory before it answers whoever asked.
+        await beat(running);
+      });
       break;
     case "memory":
       void answer(message.call, async () => await running.memory());

@@ -42,6 +42,10 @@ export async function controlModel(
   if (!supervisor) return { success: true, model: id, message: "The engines have been told." };
   try {
     await (action === "load" ? supervisor.load({ id, path }) : supervisor.unload(id));
+    if (action === "unload" && supervisor.loaded.includes(id)) {
+      const message = `${id} is drawing, and goes when that is done.`;
+      return { success: false, model: id, message, error_message: message };
+    }
     return { success: true, model: id, message: `${id} is ${action}ed.` };
   } catch (error) {
     const message = withoutPaths(messageOf(error));
