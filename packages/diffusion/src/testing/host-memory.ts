@@ -1,6 +1,6 @@
 import { freemem, totalmem } from "node:os";
 import type { DeviceMemory } from "../backends/cuda/device-memory.ts";
-import { nativeCalls } from "../backends/openvino/native-calls.ts";
+import { nativeCalls } from "../backends/native-calls.ts";
 import { KilnError } from "../errors.ts";
 
 /** The machine's memory in a device's stead, so that what is written for a GPU runs in tests. Counts what is not freed. */

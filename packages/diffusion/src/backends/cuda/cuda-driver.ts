@@ -1,4 +1,4 @@
-import { nativeCalls } from "../openvino/native-calls.ts";
+import { nativeCalls } from "../native-calls.ts";
 
 /** NVIDIA's driver, asked what there is without opening a device: this takes no memory of it. */
 

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { KilnError } from "../../errors.ts";
-import { nativeCalls } from "../openvino/native-calls.ts";
+import { nativeCalls } from "../native-calls.ts";
 import type { DeviceMemory } from "./device-memory.ts";
 import { LEAST_DRIVER } from "./release.ts";
 

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { KilnError } from "../../errors.ts";
-import { nativeCalls } from "../openvino/native-calls.ts";
+import { nativeCalls } from "../native-calls.ts";
 import { CUDA_LIBRARIES, LEAST_DRIVER, OPTIONAL_CUDA_LIBRARIES } from "./release.ts";
 
 /** Stay loaded until the process ends: the provider finds by their names what is loaded already. */

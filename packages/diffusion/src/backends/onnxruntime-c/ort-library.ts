@@ -1,5 +1,5 @@
 import { KilnError } from "../../errors.ts";
-import { nativeCalls } from "../openvino/native-calls.ts";
+import { nativeCalls } from "../native-calls.ts";
 import {
   type Action,
   API_VERSION,

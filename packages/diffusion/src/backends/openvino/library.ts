@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { KilnError } from "../../errors.ts";
-import { nativeCalls } from "./native-calls.ts";
+import { nativeCalls } from "../native-calls.ts";
 
 /** OpenVINO's C API, as far as Kiln uses it, called through koffi. Handles are opaque pointers. */
 

@@ -1,7 +1,7 @@
 import { closeSync, fstatSync, openSync } from "node:fs";
 import { KilnError } from "../../errors.ts";
+import { nativeCalls } from "../native-calls.ts";
 import type { Handle } from "./library.ts";
-import { nativeCalls } from "./native-calls.ts";
 
 /**
  * One range of addresses in which the files of a model lie side by side, mapped and not read, with room for the graph's own

@@ -1,4 +1,4 @@
-import { nativeCalls } from "../openvino/native-calls.ts";
+import { nativeCalls } from "../native-calls.ts";
 
 /** What Vulkan says of one device. */
 export interface VulkanDevice {
