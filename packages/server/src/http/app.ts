@@ -10,6 +10,7 @@ import { newId } from "../jobs/ids.ts";
 import { MAX_BODY_BYTES, MAX_UPLOAD_BYTES } from "../jobs/limits.ts";
 import { isLoopback, type Listener } from "../settings/listen.ts";
 import { followRequests } from "../tracing/http-spans.ts";
+import { boundBodies } from "./body-budget.ts";
 import type { ServerContext } from "./dialect.ts";
 import { beyondLimits } from "./json-shape.ts";
 import { nativeDialect } from "./native/index.ts";
@@ -57,6 +58,7 @@ export async function makeApp(listener: Listener, context: ServerContext): Promi
   acceptBodies(app);
   await registerWebPage(app);
   addHooks(app, listener, context);
+  boundBodies(app, context);
   followRequests(app, context.tracing);
   app.setErrorHandler(sendProblem);
   app.setNotFoundHandler((request, reply) =>
