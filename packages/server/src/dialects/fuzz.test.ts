@@ -17,6 +17,7 @@ const WRONG: Readonly<Record<Kind, readonly unknown[]>> = {
   object: ["x", 5, ["x"]],
   base64: [5, ["x"], { x: 1 }, "bm90IGEgcGljdHVyZSBhdCBhbGw=", "???"],
   file: ["text where a file should be"],
+  any: [],
 };
 
 /** In a form and in an address everything is text. */

@@ -1,5 +1,5 @@
 /** What a field holds; each kind has values that it cannot. */
-export type Kind = "string" | "whole" | "number" | "flag" | "choice" | "list" | "object" | "base64" | "file";
+export type Kind = "string" | "whole" | "number" | "flag" | "choice" | "list" | "object" | "base64" | "file" | "any";
 
 export interface FuzzRoute {
   /** A name of KILN_LISTEN, or `common` for what every listener has. */
@@ -72,7 +72,7 @@ export const QUEUE: FuzzRoute = {
     num_inference_steps: "whole",
     guidance_scale: "number",
     high_quality: "flag",
-    priority: "string",
+    priority: "any",
   },
   error: isDetail,
 };
