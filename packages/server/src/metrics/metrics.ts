@@ -12,7 +12,7 @@ export class Metrics {
   readonly errors = new Counter({ name: "image_generation_errors_total", help: "Jobs that failed", registers: [this.registry] });
   readonly duration = new Histogram({
     name: "image_generation_duration_seconds",
-    help: "From acceptance to the stored picture",
+    help: "From the start on an engine to the stored picture",
     buckets: [0.1, 0.25, 0.5, 1, 2, 3, 5, 8, 13, 20, 30, 60, 120, 300],
     registers: [this.registry],
   });

@@ -11,6 +11,7 @@ import type { PicturesIn } from "../jobs/pictures-in.ts";
 import type { Catalogue } from "../models/catalogue.ts";
 import { withoutPaths } from "../private-paths.ts";
 import type { FinishedJob, JobRow, JobStore } from "../records/job-store.ts";
+import type { JobTimings } from "../records/schema.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { TraceSpan, Tracing } from "../tracing/tracing.ts";
 import { engineJobOf } from "./engine-job.ts";
@@ -30,7 +31,7 @@ export interface AttemptParts {
   onStarted(job: JobRow): void;
   /** Seconds between two steps of one job. */
   onStep(seconds: number): void;
-  onEnded(job: JobRow, status: "completed" | "failed" | "cancelled", seconds: number): void;
+  onEnded(job: JobRow, status: "completed" | "failed" | "cancelled", timings: JobTimings): void;
 }
 
 /** `again`: run it once more here, alone if an engine died of it. */
@@ -156,7 +157,7 @@ class Attempt {
       retryLog(log, "the records do not take the end of a job"),
     );
     // Otherwise another worker has the job by now, or it was ended; its pictures lie at the same keys.
-    if (current) onEnded(this.#row, "completed", finished.timings.total_seconds);
+    if (current) onEnded(this.#row, "completed", finished.timings);
     bus.publish({ type: "job", job: id, owner });
     return "done";
   }
@@ -217,7 +218,7 @@ class Attempt {
       () => store.end(id, attempts, status, { code, message: withoutPaths(message) }),
       retryLog(log, "the records do not take the end of a job"),
     );
-    if (ended) onEnded(this.#row, status, this.#clock.timings().total_seconds);
+    if (ended) onEnded(this.#row, status, this.#clock.timings());
     bus.publish({ type: "job", job: id, owner });
     return "done";
   }

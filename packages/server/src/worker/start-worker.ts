@@ -51,9 +51,9 @@ function makeWorker(
     },
     onStep: (seconds) => metrics.stepSeconds.observe(seconds),
     onRunning,
-    onEnded(job, status, seconds) {
+    onEnded(job, status, { total_seconds, queue_seconds }) {
       context.jobs.forget(job.id);
-      if (status === "completed") metrics.duration.observe(seconds);
+      if (status === "completed") metrics.duration.observe(total_seconds - queue_seconds);
       if (status === "failed") metrics.errors.inc();
     },
   });
