@@ -29,10 +29,13 @@ export class A1111Error extends Error {
   }
 }
 
-/** A1111's clients know HTTP Basic, and browsers ask for the password when they are told so. */
-export function sendA1111Error(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+/**
+ * A1111's clients know HTTP Basic, and browsers ask for the password when they are told so.
+ * @param fields the contract's names for fields that an error may name
+ */
+export function sendA1111Error(error: unknown, request: FastifyRequest, reply: FastifyReply, fields = FIELDS): FastifyReply {
   if (error instanceof A1111Error) return reply.code(error.status).send({ detail: error.message });
   const { code, status, message } = asServiceError(error);
-  if (code !== "unauthorized") return sendDetail(error, request, reply, FIELDS);
+  if (code !== "unauthorized") return sendDetail(error, request, reply, fields);
   return reply.code(status).header("www-authenticate", 'Basic realm="kiln"').send({ detail: message });
 }

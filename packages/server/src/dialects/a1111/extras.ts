@@ -1,5 +1,5 @@
 import { parseInfotext, readPictureMetadata } from "@kiln/diffusion";
-import type { FastifyInstance } from "fastify";
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import sharp from "sharp";
 import { z } from "zod";
 import { ServiceError } from "../../errors.ts";
@@ -7,6 +7,7 @@ import { MAX_BODY_BYTES, MAX_INPUT_PIXELS } from "../../jobs/limits.ts";
 import { decodeBase64, inspectPicture } from "../../jobs/pictures-in.ts";
 import { number, parseFields, wholeNumber } from "../field-errors.ts";
 import { looseFlag } from "../loose.ts";
+import { sendA1111Error } from "./errors.ts";
 import { UPSCALERS } from "./hires.ts";
 
 /** Pictures of one batch: all of them are in memory at once. */
@@ -47,21 +48,26 @@ const pngInfoSchema = z.object({ image: picture });
 
 type ExtrasFields = z.output<z.ZodObject<typeof extras>>;
 
+/** The fields of these routes are called what they are called here. */
+const ownNames = {
+  errorHandler: (error: unknown, request: FastifyRequest, reply: FastifyReply) => sendA1111Error(error, request, reply, {}),
+};
+
 export function registerExtras(app: FastifyInstance): void {
-  app.post("/sdapi/v1/extra-single-image", async (request) => {
+  app.post("/sdapi/v1/extra-single-image", ownNames, async (request) => {
     const { image, ...fields } = parseFields(singleSchema, request.body, "body");
     const enlarged = await enlarge(image, fields, "image");
     return { html_info: htmlInfo(fields), image: enlarged };
   });
 
-  app.post("/sdapi/v1/extra-batch-images", async (request) => {
+  app.post("/sdapi/v1/extra-batch-images", ownNames, async (request) => {
     const { imageList, ...fields } = parseFields(batchSchema, request.body, "body");
     const images: string[] = [];
     for (const { data } of imageList) images.push(await enlarge(data, fields, "imageList"));
     return { html_info: htmlInfo(fields), images };
   });
 
-  app.post("/sdapi/v1/png-info", async (request) => {
+  app.post("/sdapi/v1/png-info", ownNames, async (request) => {
     const { image } = parseFields(pngInfoSchema, request.body, "body");
     const bytes = decodeBase64(image.trim(), "image");
     await inspectPicture(bytes, "image");

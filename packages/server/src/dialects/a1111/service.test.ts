@@ -170,6 +170,13 @@ test("enlarging", async () => {
   const batch = await post(`${API}/extra-batch-images`, { imageList: [{ data: image, name: "a.png" }], upscaling_resize: 2 });
   expect((batch.json as { images: string[] }).images).toHaveLength(1);
   expect((await post(`${API}/extra-single-image`, { image: await flat(3000, 3000), upscaling_resize: 8 })).status).toBe(422);
+  for (const [route, field, body] of [
+    ["extra-single-image", "image", { image: "x" }],
+    ["extra-batch-images", "imageList", { imageList: [{ data: "x" }] }],
+    ["png-info", "image", { image: "" }],
+  ] as const) {
+    expect(await post(`${API}/${route}`, body)).toMatchObject({ status: 422, json: { detail: [{ loc: ["body", field] }] } });
+  }
 });
 
 test("the other lists, as AIYA, sd-webui-distributed and the ControlNet clients read them", async () => {
