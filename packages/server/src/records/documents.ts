@@ -30,11 +30,19 @@ export class Documents {
   }
 
   async insert(collection: string, owner: string, data: Record<string, unknown>): Promise<Document> {
+    const made = await this.insertOnly(collection, owner, data);
+    if (!made) throw new Error(`${owner} has a document in ${collection} already.`);
+    return made;
+  }
+
+  /** Undefined where the collection allows an owner one document, and it is there. */
+  async insertOnly(collection: string, owner: string, data: Record<string, unknown>): Promise<Document | undefined> {
     return await this.#db
       .insertInto("documents")
       .values({ collection, owner, data: JSON.stringify(data) })
+      .onConflict((conflict) => conflict.doNothing())
       .returning(["id", "owner", "data", "created_at", "updated_at"])
-      .executeTakeFirstOrThrow();
+      .executeTakeFirst();
   }
 
   async get(collection: string, id: number): Promise<Document | undefined> {

@@ -78,4 +78,14 @@ export const MIGRATIONS: Record<string, Migration> = {
       await sql`ALTER TABLE kiln.keys ADD COLUMN quota_megapixel_steps_per_day integer`.execute(db);
     },
   },
+  "007-one-user-an-address": {
+    async up(db: Kysely<unknown>): Promise<void> {
+      await sql`DELETE FROM kiln.documents AS later USING kiln.documents AS first
+        WHERE later.collection = 'views_users' AND first.collection = 'views_users' AND later.owner = first.owner
+          AND later.id > first.id`.execute(db);
+      await sql`CREATE UNIQUE INDEX views_users_by_address ON kiln.documents (owner) WHERE collection = 'views_users'`.execute(
+        db,
+      );
+    },
+  },
 };

@@ -76,20 +76,17 @@ export class Accounts {
     const owner = user.email.toLowerCase();
     const data = { ...user, password: await hashPassword(password) };
     const taken = new FormErrors({ email: ["A user with this email already exists."] });
-    if (await this.#first(owner)) throw taken;
-    const made = await this.#documents.insert(USERS, owner, data);
+    if (await this.#user(owner)) throw taken;
     // Of two who register one address at the same time, the first stays.
-    if ((await this.#first(owner))?.id !== made.id) {
-      await this.#documents.remove(USERS, made.id);
-      throw taken;
-    }
+    const made = await this.#documents.insertOnly(USERS, owner, data);
+    if (!made) throw taken;
     return viewUser(made);
   }
 
   async #login(email: string, password: string): Promise<User> {
     const owner = email.toLowerCase();
     if (!(await this.#attempts.begin(owner))) throw new AccountError(429, "Too many wrong passwords; try again in 15 minutes.");
-    const found = await this.#first(owner);
+    const found = await this.#user(owner);
     const stored = found && userData.parse(found.data).password;
     if (!(await passwordFits(password, stored)) || !found) throw new AccountError(401, "Invalid credentials");
     await this.#attempts.succeed(owner);
@@ -119,16 +116,16 @@ export class Accounts {
   /** The user that a caller is. Callers of other kinds get one when they are seen first. */
   async userOf({ owner }: Caller): Promise<User> {
     const [, id] = /^views-(\d+)$/.exec(owner) ?? [];
-    const own = id === undefined ? await this.#first(`caller:${owner}`) : await this.#documents.get(USERS, Number(id));
+    const own = id === undefined ? await this.#user(`caller:${owner}`) : await this.#documents.get(USERS, Number(id));
     if (own) return viewUser(own);
     const data = { email: `${owner}@localhost`, username: owner, first_name: "", last_name: "" };
-    await this.#documents.insert(USERS, `caller:${owner}`, data);
-    const first = await this.#first(`caller:${owner}`);
-    return first ? viewUser(first) : { id: 0, ...data };
+    const made = await this.#documents.insertOnly(USERS, `caller:${owner}`, data);
+    const user = made ?? (await this.#user(`caller:${owner}`));
+    return user ? viewUser(user) : { id: 0, ...data };
   }
 
-  async #first(owner: string): Promise<Document | undefined> {
-    return (await this.#documents.find(USERS, { owner, limit: 10 })).at(-1);
+  async #user(owner: string): Promise<Document | undefined> {
+    return (await this.#documents.find(USERS, { owner, limit: 1 })).at(0);
   }
 }
 
