@@ -13,6 +13,10 @@ export const problemSchema = z.object({
   code: z.string(),
   field: z.string().optional(),
   request_id: z.string(),
+  error: z
+    .object({ message: z.string(), type: z.string(), code: z.string(), param: z.string().nullable() })
+    .optional()
+    .meta({ description: "The same for OpenAI's clients, at the addresses that are theirs too" }),
 });
 
 /**
@@ -88,23 +92,29 @@ const AWAY_WORDS =
 /** PostgreSQL's words for values that no column takes: NUL and lone surrogates in text, numbers beyond the type. */
 const UNSTORABLE = new Set(["22021", "22P05", "22P02", "22003"]);
 
+/** Where OpenAI's clients look for models: they show nobody an error that has no `error` in it. */
+const MODELS = /^\/v1\/models(?:[/?]|$)/;
+
 /** The native API's error answer. */
 export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const refusal = asServiceError(error);
   logFailure(refusal, error, request);
-  if (refusal.retryAfter !== undefined) reply.header("retry-after", refusal.retryAfter);
-  if (refusal.code === "unauthorized") reply.header("www-authenticate", 'Bearer realm="kiln"');
+  const { code, status, message, field, retryAfter } = refusal;
+  if (retryAfter !== undefined) reply.header("retry-after", retryAfter);
+  if (code === "unauthorized") reply.header("www-authenticate", 'Bearer realm="kiln"');
+  const type = `urn:kiln:error:${code}`;
   const problem: z.output<typeof problemSchema> = {
-    type: `urn:kiln:error:${refusal.code}`,
-    title: STATUS_CODES[refusal.status] ?? "Error",
-    status: refusal.status,
-    detail: refusal.message,
-    code: refusal.code,
-    ...(refusal.field === undefined ? {} : { field: refusal.field }),
+    type,
+    title: STATUS_CODES[status] ?? "Error",
+    status,
+    detail: message,
+    code,
+    ...(field === undefined ? {} : { field }),
     request_id: request.id,
+    ...(MODELS.test(request.url) ? { error: { message, type, code, param: field ?? null } } : {}),
   };
   // Serialised here: the answer's own schema is that of the success.
-  return reply.code(refusal.status).type("application/problem+json").send(JSON.stringify(problem));
+  return reply.code(status).type("application/problem+json").send(JSON.stringify(problem));
 }
 
 /** What is not the caller's doing is for the operator to see. */

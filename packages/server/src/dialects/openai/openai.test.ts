@@ -54,7 +54,11 @@ describe("with the test engine", () => {
     expect(models.data[0]).toMatchObject({ id: "kiln-test", object: "model", owned_by: "kiln" });
     expect(typeof models.data[0]?.created).toBe("number");
     expect((await client.models.retrieve("kiln-test")).id).toBe("kiln-test");
-    expect((await errorOf(client.models.retrieve("nothing"))).status).toBe(404);
+    expect(await errorOf(client.models.retrieve("nothing"))).toMatchObject({
+      status: 404,
+      code: "not_found",
+      message: expect.stringContaining('"nothing"'),
+    });
   });
 
   test("pictures come as base64 for the GPT image family, with what was made", async () => {
