@@ -31,8 +31,10 @@ interface KnownKey {
   view: KeyView;
 }
 
-/** How long a key that another process made or revoked may go unnoticed. */
+/** How long a key that another process revoked may go unnoticed. */
 const CACHE_MILLISECONDS = 5000;
+/** How long one that another process made may: whoever guesses keys causes so many looks at the records and no more. */
+const UNKNOWN_MILLISECONDS = 100;
 
 /**
  * API keys. A key is 256 random bits, so one round of SHA-256 is enough at rest: there is no dictionary to try.
@@ -42,8 +44,9 @@ export class Keys {
   readonly #db: Kysely<RecordsSchema>;
   readonly #marker: KeysMarker | undefined;
   #known: Map<string, KnownKey> = new Map();
-  #readAt = Number.NEGATIVE_INFINITY;
-  #reading: Promise<void> | undefined;
+  /** When the look at the records began that told what is known. */
+  #lookedAt = Number.NEGATIVE_INFINITY;
+  #looking: Promise<void> | undefined;
 
   constructor(db: Kysely<RecordsSchema>, marker: KeysMarker | undefined) {
     this.#db = db;
@@ -65,13 +68,13 @@ export class Keys {
     };
     this.#marker?.set(true);
     const inserted = await this.#db.insertInto("keys").values(row).returning("created_at").executeTakeFirstOrThrow();
-    this.#readAt = Number.NEGATIVE_INFINITY;
+    await this.#lookSince(performance.now());
     const { hash: _, ...view } = row;
     return { key, view: { ...view, created_at: inserted.created_at.toISOString() } };
   }
 
   async list(): Promise<KeyView[]> {
-    await this.#refresh(true);
+    await this.#lookSince(performance.now());
     return [...this.#known.values()].map(({ view }) => view);
   }
 
@@ -83,21 +86,21 @@ export class Keys {
       .where("id", "=", id)
       .where("revoked_at", "is", null)
       .executeTakeFirst();
-    this.#readAt = Number.NEGATIVE_INFINITY;
+    await this.#lookSince(performance.now());
     if (result.numUpdatedRows === 0n) throw new ServiceError("not_found", `There is no key "${id.slice(0, 80)}".`);
   }
 
   /** Whether a key has been created, so that one is needed from now on. */
   async any(): Promise<boolean> {
-    await this.#refresh();
+    await this.#lookSince(performance.now() - CACHE_MILLISECONDS);
     return this.#known.size > 0;
   }
 
   /** Whoever holds the key, or undefined. */
   async verify(key: string): Promise<Caller | undefined> {
-    await this.#refresh();
     const hash = hashOf(key);
-    if (!this.#known.has(hash) && key.startsWith("kiln_")) await this.#refreshIfOlderThan(1000);
+    await this.#lookSince(performance.now() - CACHE_MILLISECONDS);
+    if (!this.#known.has(hash) && key.startsWith("kiln_")) await this.#lookSince(performance.now() - UNKNOWN_MILLISECONDS);
     const view = this.#known.get(hash)?.view;
     if (!view) return undefined;
     return {
@@ -110,19 +113,18 @@ export class Keys {
     };
   }
 
-  async #refresh(now = false): Promise<void> {
-    await this.#refreshIfOlderThan(now ? 0 : CACHE_MILLISECONDS);
+  /** Waits until what is known is from then or later; a look that began before and still goes on is none of then. */
+  async #lookSince(moment: number): Promise<void> {
+    while (this.#lookedAt < moment) {
+      this.#looking ??= this.#look().finally(() => {
+        this.#looking = undefined;
+      });
+      await this.#looking;
+    }
   }
 
-  async #refreshIfOlderThan(milliseconds: number): Promise<void> {
-    if (performance.now() - this.#readAt < milliseconds) return;
-    this.#reading ??= this.#read().finally(() => {
-      this.#reading = undefined;
-    });
-    await this.#reading;
-  }
-
-  async #read(): Promise<void> {
+  async #look(): Promise<void> {
+    const beganAt = performance.now();
     const rows = await this.#db.selectFrom("keys").selectAll().where("revoked_at", "is", null).orderBy("created_at").execute();
     this.#known = new Map(
       rows.map(({ hash, revoked_at: _, created_at, ...row }) => [
@@ -131,7 +133,7 @@ export class Keys {
       ]),
     );
     this.#marker?.set(this.#known.size > 0);
-    this.#readAt = performance.now();
+    this.#lookedAt = beganAt;
   }
 }
 
