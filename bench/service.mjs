@@ -39,7 +39,9 @@ const ACCEPT_CLIENTS = 32;
 /** Jobs a second for the time to the first step: far from what the service can take, so that nothing queues. */
 const CALM_RATE = 20;
 const CALM_JOBS = 200;
-const REST_JOBS = 100;
+const REST_JOBS = 200;
+/** Pictures before those that count: V8 compiles what runs often only after a while. */
+const WARMING_JOBS = 100;
 const BUSY_CLIENTS = 16;
 const BUSY_PICTURES = 16;
 const BUSY_ROUNDS = Number(options.rounds);
@@ -225,24 +227,24 @@ async function measureOverhead() {
   const settings = loadSettings({ KILN_ENGINE: "test", KILN_TEST_ENGINE_STEP_MS: "0" }, tmpdir());
   const engine = await LocalEngine.start(settings, await findModels(settings, () => {}));
   const alone = [];
-  for (let index = 0; index < REST_JOBS + 10; index++)
+  for (let index = 0; index < WARMING_JOBS + REST_JOBS; index++)
     alone.push((await engine.draw({ ...request, seed: index })).seconds * 1000);
   await engine.stop();
   const service = await Service.start({ KILN_ENGINE: "test", KILN_TEST_ENGINE_STEP_MS: "0" });
   const drawn = [];
   const cpuBefore = await service.metric("process_cpu_seconds_total");
-  for (let index = 0; index < REST_JOBS + 10; index++) {
+  for (let index = 0; index < WARMING_JOBS + REST_JOBS; index++) {
     drawn.push(await service.draw({ ...request, seed: index }));
     await sleep(10);
   }
   const whole = drawn.map(({ seconds }) => seconds * 1000);
   const cpu_per_job_ms = (1000 * ((await service.metric("process_cpu_seconds_total")) - cpuBefore)) / drawn.length;
   await service.stop();
-  const [engine_p50_ms, service_p50_ms] = [alone, whole].map((values) => percentile(values.slice(10), 0.5));
-  const service_p95_ms = percentile(whole.slice(10), 0.95);
+  const [engine_p50_ms, service_p50_ms] = [alone, whole].map((values) => percentile(values.slice(WARMING_JOBS), 0.5));
+  const service_p95_ms = percentile(whole.slice(WARMING_JOBS), 0.95);
   const part = (from, to) =>
     percentile(
-      drawn.slice(10).map((job) => to(job) - from(job)),
+      drawn.slice(WARMING_JOBS).map((job) => to(job) - from(job)),
       0.5,
     );
   const parts = {
