@@ -1,7 +1,17 @@
 import { Queue, WaitingError, Worker } from "bullmq";
 import type { Priority } from "../records/schema.ts";
 import type { QueueBackend } from "./backend.ts";
-import { type JobQueue, MAX_FAIR_TAG, PRIORITIES, type QueueCounts, type QueueEntry, type QueueWorker } from "./job-queue.ts";
+import {
+  type JobQueue,
+  MAX_FAIR_TAG,
+  type Outcome,
+  PRIORITIES,
+  type QueueCounts,
+  type QueueEntry,
+  type QueueWorker,
+  type QueueWorkerOptions,
+  type TakenJob,
+} from "./job-queue.ts";
 
 /**
  * A queue for each priority, so that a worker whose slots are full of normal jobs still sees an urgent one arrive.
@@ -44,31 +54,8 @@ export async function openQueue(backend: QueueBackend, onError: (error: Error) =
         if (await queues[priority].isPaused()) await queues[priority].resume();
       }
     },
-    work: async (handle, options) => {
-      const workers = PRIORITIES.map((priority) => {
-        const worker = new Worker(
-          queueName(priority),
-          async (job, token) => {
-            const outcome = await handle({ id: job.id ?? "", priority });
-            if (outcome === "done") return;
-            await job.moveToWait(token);
-            throw new WaitingError();
-          },
-          {
-            ...common(backend),
-            connection: (backend.workerConnection ?? backend.connection) as never,
-            concurrency: options.hold[priority],
-            lockDuration: options.lockMilliseconds,
-            stalledInterval: options.lockMilliseconds / 2,
-            // The records count the attempts and say when there are enough.
-            maxStalledCount: 1_000_000,
-            drainDelay: 5,
-          },
-          backend.factory as never,
-        );
-        worker.on("error", options.onError);
-        return worker;
-      });
+    async work(handle, options) {
+      const workers = PRIORITIES.map((priority) => openWorker(backend, priority, handle, options));
       await Promise.all(workers.map((worker) => worker.waitUntilReady()));
       return closing(workers);
     },
@@ -76,6 +63,36 @@ export async function openQueue(backend: QueueBackend, onError: (error: Error) =
       await Promise.all(PRIORITIES.map((priority) => queues[priority].close()));
     },
   };
+}
+
+function openWorker(
+  backend: QueueBackend,
+  priority: Priority,
+  handle: (job: TakenJob) => Promise<Outcome>,
+  { hold, lockMilliseconds, onError }: QueueWorkerOptions,
+): Worker {
+  const worker = new Worker(
+    queueName(priority),
+    async (job, token) => {
+      const outcome = await handle({ id: job.id ?? "", priority });
+      if (outcome === "done") return;
+      await job.moveToWait(token);
+      throw new WaitingError();
+    },
+    {
+      ...common(backend),
+      connection: (backend.workerConnection ?? backend.connection) as never,
+      concurrency: hold[priority],
+      lockDuration: lockMilliseconds,
+      stalledInterval: lockMilliseconds / 2,
+      // The records count the attempts and say when there are enough.
+      maxStalledCount: 1_000_000,
+      drainDelay: 5,
+    },
+    backend.factory as never,
+  );
+  worker.on("error", onError);
+  return worker;
 }
 
 function common(backend: QueueBackend) {
