@@ -8,6 +8,7 @@ import type { EventBus, JobProgress } from "../events/bus.ts";
 import { requestScope } from "../http/request-scope.ts";
 import type { Catalogue } from "../models/catalogue.ts";
 import { type JobQueue, MAX_FAIR_TAG, PRIORITIES, type QueueEntry } from "../queue/job-queue.ts";
+import type { IdempotencyKey } from "../records/idempotency-keys.ts";
 import type { BornJob, ImageRow, InsertOptions, JobFilter, JobRow, JobStore, NewJob } from "../records/job-store.ts";
 import type { Work } from "../records/usage.ts";
 import type { Storage } from "../storage/storage.ts";
@@ -335,7 +336,7 @@ export class JobService {
     return { ...request, ...(image ? { image } : {}), ...(mask ? { mask } : {}), controls };
   }
 
-  async #enqueue(jobs: readonly NewJob[], idempotency: InsertOptions["idempotency"]): Promise<void> {
+  async #enqueue(jobs: readonly NewJob[], idempotency: IdempotencyKey | undefined): Promise<void> {
     try {
       await Promise.all(jobs.map(({ id, priority, fair_tag }) => this.#places.add({ id, priority, fairTag: fair_tag })));
       this.#waiting += jobs.length;
@@ -348,7 +349,7 @@ export class JobService {
   }
 
   async #earlier(caller: Caller, key: string, fingerprint: string): Promise<JobView[] | undefined> {
-    const found = await this.#parts.store.findIdempotent(caller.owner, key);
+    const found = await this.#parts.store.idempotency.find(caller.owner, key);
     if (!found) return undefined;
     if (found.fingerprint !== fingerprint) {
       throw new ServiceError("idempotency_mismatch", "This Idempotency-Key was used with another request; use a new one.", {

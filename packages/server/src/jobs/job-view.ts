@@ -87,6 +87,11 @@ export function shownSeed(seed: string): number | string {
   return Number.isSafeInteger(number) ? number : seed;
 }
 
+/** Seconds from a job's start on an engine to its stored pictures. */
+export function secondsOnEngine({ total_seconds, queue_seconds }: JobTimings): number {
+  return total_seconds - queue_seconds;
+}
+
 export function isFinished(status: JobStatus): boolean {
   return status === "completed" || status === "failed" || status === "cancelled";
 }

@@ -88,7 +88,7 @@ export class Maintenance {
   /** Forgets idempotency keys after a day, and removes what is older than the retention time: records first, so that nothing shows a picture that is gone. */
   async expire(): Promise<void> {
     const { store, storage, uploads, jobs, retentionDays } = this.#parts;
-    await store.forgetIdempotency(new Date(Date.now() - DAY_MILLISECONDS));
+    await store.idempotency.forget(new Date(Date.now() - DAY_MILLISECONDS));
     if (retentionDays === 0) return;
     const before = new Date(Date.now() - retentionDays * DAY_MILLISECONDS);
     for (const id of await store.expired(before, EXPIRE_AT_ONCE)) await jobs.remove(id, LOCAL_CALLER);

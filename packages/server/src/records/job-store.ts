@@ -1,5 +1,6 @@
 import { type Kysely, type Selectable, sql } from "kysely";
 import { jsonArrayFrom } from "kysely/helpers/postgres";
+import { type IdempotencyKey, IdempotencyKeys } from "./idempotency-keys.ts";
 import type { ImagesTable, JobStatus, JobsTable, JobTimings, Priority, RecordsSchema } from "./schema.ts";
 import { TODAY } from "./usage.ts";
 
@@ -41,7 +42,7 @@ export interface JobFilter {
 
 export interface InsertOptions {
   /** The key that stands for the jobs from now on. */
-  idempotency?: { owner: string; key: string; fingerprint: string } | undefined;
+  idempotency?: IdempotencyKey | undefined;
   /** Runs in the same transaction before anything is written; what it raises keeps the jobs out. */
   before?: ((transaction: Kysely<RecordsSchema>) => Promise<void>) | undefined;
 }
@@ -58,10 +59,12 @@ export interface FinishedJob {
  * attempt that they belong to, so that of two workers with the same job only the later one is heard.
  */
 export class JobStore {
+  readonly idempotency: IdempotencyKeys;
   readonly #db: Kysely<RecordsSchema>;
 
   constructor(db: Kysely<RecordsSchema>) {
     this.#db = db;
+    this.idempotency = new IdempotencyKeys(db);
   }
 
   /** Writes new jobs and, with a key, which jobs it stands for; all or none. */
@@ -80,24 +83,10 @@ export class JobStore {
     if (!idempotency && !before) return await write(this.#db);
     return await this.#db.transaction().execute(async (tx) => {
       await before?.(tx);
-      if (idempotency) {
-        const job_ids = JSON.stringify(jobs.map((job) => job.id));
-        await tx
-          .insertInto("idempotency")
-          .values({ ...idempotency, job_ids })
-          .execute();
-      }
+      const ids = jobs.map((job) => job.id);
+      if (idempotency) await new IdempotencyKeys(tx).keep(idempotency, ids);
       return await write(tx);
     });
-  }
-
-  async findIdempotent(owner: string, key: string): Promise<{ fingerprint: string; job_ids: string[] } | undefined> {
-    return await this.#db
-      .selectFrom("idempotency")
-      .select(["fingerprint", "job_ids"])
-      .where("owner", "=", owner)
-      .where("key", "=", key)
-      .executeTakeFirst();
   }
 
   async get(id: string): Promise<JobRow | undefined> {
@@ -304,11 +293,9 @@ export class JobStore {
   }
 
   /** Removes jobs that were written and then could not be queued, so that their refusal is true, and lets their key be used again. */
-  async withdraw(ids: readonly string[], idempotency: InsertOptions["idempotency"]): Promise<void> {
+  async withdraw(ids: readonly string[], idempotency: IdempotencyKey | undefined): Promise<void> {
     await this.#db.deleteFrom("jobs").where("id", "in", ids).where("status", "=", "queued").execute();
-    if (!idempotency) return;
-    const { owner, key } = idempotency;
-    await this.#db.deleteFrom("idempotency").where("owner", "=", owner).where("key", "=", key).execute();
+    if (idempotency) await this.idempotency.release(idempotency);
   }
 
   /** Unfinished jobs that were made before a moment, oldest first. */
@@ -321,11 +308,6 @@ export class JobStore {
       .orderBy("created_at")
       .limit(limit)
       .execute();
-  }
-
-  /** Forgets idempotency keys that were used before a moment. */
-  async forgetIdempotency(before: Date): Promise<void> {
-    await this.#db.deleteFrom("idempotency").where("created_at", "<", before).execute();
   }
 
   /** All unfinished jobs' places in the queue, oldest first, page by page. */

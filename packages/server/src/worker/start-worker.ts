@@ -3,6 +3,7 @@ import { preloadTarget } from "../dialects/depth/health.ts";
 import type { EngineSupervisor } from "../engine/supervisor.ts";
 import type { Foundation } from "../foundation.ts";
 import type { ServerContext } from "../http/dialect.ts";
+import { secondsOnEngine } from "../jobs/job-view.ts";
 import { Worker } from "./worker.ts";
 
 /** Lets this process draw: takes jobs from the queue for each of its engines. */
@@ -51,9 +52,9 @@ function makeWorker(
     },
     onStep: (seconds) => metrics.stepSeconds.observe(seconds),
     onRunning,
-    onEnded(job, status, { total_seconds, queue_seconds }) {
+    onEnded(job, status, timings) {
       context.jobs.forget(job.id);
-      if (status === "completed") metrics.duration.observe(total_seconds - queue_seconds);
+      if (status === "completed") metrics.duration.observe(secondsOnEngine(timings));
       if (status === "failed") metrics.errors.inc();
     },
   });

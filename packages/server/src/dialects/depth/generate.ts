@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { ServiceError, type ServiceErrorCode } from "../../errors.ts";
 import type { ServerContext } from "../../http/dialect.ts";
-import { shownSeed } from "../../jobs/job-view.ts";
+import { secondsOnEngine, shownSeed } from "../../jobs/job-view.ts";
 import type { ImageRow, JobRow } from "../../records/job-store.ts";
 import { waitForPictures } from "../draw-now.ts";
 import type { DepthRequest } from "./request.ts";
@@ -69,7 +69,7 @@ function answerOf(
     success: true,
     image_b64: bytes.toString("base64"),
     error_message: null,
-    generation_time: timings ? Math.round((timings.total_seconds - timings.queue_seconds) * 1000) / 1000 : 0,
+    generation_time: timings ? Math.round(secondsOnEngine(timings) * 1000) / 1000 : 0,
     seed_used: shownSeed(image.seed),
     model_used: model.used,
     era_used: era,

@@ -3,6 +3,7 @@ import { ServiceError } from "../../errors.ts";
 import type { Dialect, ServerContext } from "../../http/dialect.ts";
 import { baseUrlOf } from "../../http/request-context.ts";
 import type { JobWithImages } from "../../jobs/job-service.ts";
+import { secondsOnEngine } from "../../jobs/job-view.ts";
 import { parseFields, sendDetail } from "../field-errors.ts";
 import { QUEUE_FIELDS, queueRequestSchema, toNative } from "./request.ts";
 
@@ -52,7 +53,7 @@ async function viewStatus({ row, images }: JobWithImages, { jobs }: ServerContex
     job_id: row.id,
     status: STATUSES[row.status],
     ...(image ? { image_url: await jobs.addressOf(image, base), thumbnail_url: await jobs.addressOf(image, base, true) } : {}),
-    ...(timings ? { generation_time: Math.round((timings.total_seconds - timings.queue_seconds) * 100) / 100 } : {}),
+    ...(timings ? { generation_time: Math.round(secondsOnEngine(timings) * 100) / 100 } : {}),
     ...(row.error ? { error: row.error.message } : {}),
   };
 }

@@ -76,7 +76,6 @@ export class Accounts {
     const owner = user.email.toLowerCase();
     const data = { ...user, password: await hashPassword(password) };
     const taken = new FormErrors({ email: ["A user with this email already exists."] });
-    if (await this.#user(owner)) throw taken;
     // Of two who register one address at the same time, the first stays.
     const made = await this.#documents.insertOnly(USERS, owner, data);
     if (!made) throw taken;
